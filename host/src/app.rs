@@ -1,0 +1,197 @@
+//! The composition root: it knows every room, wires them, starts and stops them, and does nothing else.
+
+use crate::config::Settings;
+use crate::dispatch::Dispatcher;
+use crate::plugin::{PluginState, Supervisor};
+use crate::registry::{Callee as _, Registry};
+use crate::rt::{Drain, Phase};
+use crate::serve::Server;
+use crate::session::Store;
+use crate::transport::http::{Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, router};
+use crate::transport::stdio;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A host with its plugins loaded.
+pub struct App {
+    /// What it runs on.
+    pub settings: Settings,
+    /// Its plugins.
+    pub supervisor: Arc<Supervisor>,
+    /// Who finds and asks them.
+    pub dispatcher: Dispatcher,
+    /// Its end.
+    pub drain: Drain,
+}
+
+/// How often idle sessions are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Loads all plugins.
+    pub async fn load(settings: Settings) -> Self {
+        let registry = Registry::default();
+        let drain = Drain::default();
+        let supervisor = Arc::new(Supervisor::new(settings.supervisor.clone(), registry.clone()));
+        supervisor.load_all(&drain).await;
+        let dispatcher = Dispatcher::new(registry, settings.dispatch);
+        Self { settings, supervisor, dispatcher, drain }
+    }
+
+    /// Serves until a client over standard input leaves, or a signal comes. `stdout` is the real standard output.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn serve(self, stdout: File) -> Result<(), ListenError> {
+        let Self { settings, supervisor, dispatcher, drain } = self;
+        let store = Store::new(settings.store);
+        let server = Server::new(dispatcher, settings.server_info, settings.server, store.clone(), drain.clone());
+        let server = Arc::new(server);
+        drain.spawn(Arc::clone(&server).announce_changes());
+        drain.spawn(sweep(store.clone(), drain.clone()));
+        if let Some(address) = settings.http {
+            let listener = Listener::bind(address, settings.http_limits).await?;
+            if let Some(address) = listener.address() {
+                tracing::info!("listening on http://{address}/mcp");
+            }
+            let health = Arc::new(AppHealth {
+                supervisor: Arc::clone(&supervisor),
+                server: Arc::clone(&server),
+                started: Instant::now(),
+            });
+            let endpoint =
+                Endpoint { server: Arc::clone(&server), hosts: settings.hosts, limits: settings.http_limits, health };
+            drain.spawn(listener.serve(router(Arc::new(endpoint)), drain.clone()));
+        }
+        let pipe = async {
+            if settings.stdio {
+                let output = tokio::fs::File::from_std(stdout);
+                stdio::serve(Arc::clone(&server), tokio::io::stdin(), output, settings.stdio_limits).await;
+            }
+            if settings.http.is_some() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::pin!(pipe);
+        let by_signal = tokio::select! {
+            () = &mut pipe => false,
+            () = signal() => true,
+        };
+        tracing::info!(grace = ?settings.drain_timeout, "draining");
+        drain.begin();
+        tokio::spawn(exit_at_the_next_signal());
+        let in_time = drain.finish(settings.drain_timeout, || store.close_all()).await;
+        if by_signal && settings.stdio {
+            // Its calls are cancelled by now, or answered; what they said is written.
+            let _ = tokio::time::timeout(Duration::from_secs(1), pipe).await;
+        }
+        supervisor.stop_all(Duration::from_secs(2)).await;
+        tracing::info!(all_calls_finished = in_time, "ended");
+        Ok(())
+    }
+}
+
+async fn sweep(store: Store, drain: Drain) {
+    loop {
+        tokio::select! {
+            () = drain.draining() => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => store.expire(),
+        }
+    }
+}
+
+/// Resolves at a signal to end.
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::warn!("signals cannot be listened to");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Resolves at a signal to end.
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn exit_at_the_next_signal() {
+    signal().await;
+    tracing::warn!("ended at once by a second signal");
+    std::process::exit(130);
+}
+
+struct AppHealth {
+    supervisor: Arc<Supervisor>,
+    server: Arc<Server>,
+    started: Instant,
+}
+
+impl Health for AppHealth {
+    fn is_ready(&self) -> bool {
+        self.server.drain().phase() == Phase::Running && self.supervisor.is_ready()
+    }
+
+    fn detail(&self) -> HealthDetail {
+        let status = match self.server.drain().phase() {
+            Phase::Draining => "draining",
+            Phase::Running if self.supervisor.is_ready() => "ready",
+            Phase::Running => "not ready",
+        };
+        let (plugins, problems) = plugins(&self.supervisor);
+        HealthDetail {
+            status,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            sessions: self.server.sessions().len(),
+            calls: self.server.calls(),
+            plugins,
+            problems,
+        }
+    }
+}
+
+/// All plugins in detail, and what the operator should know.
+#[must_use]
+pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
+    let instances = supervisor.instances();
+    supervisor.report(|reports, troubles, clashes| {
+        let plugins = reports
+            .iter()
+            .map(|report| {
+                let file = report.path.file_name().map(|name| name.to_string_lossy().into_owned());
+                let name = report.metadata.as_ref().map(|metadata| metadata.name.clone());
+                let calls = instances
+                    .iter()
+                    .filter(|_| matches!(report.state, PluginState::Ready))
+                    .find(|instance| name.as_deref() == Some(&**instance.plugin()))
+                    .map_or(0, |instance| instance.calls());
+                let (state, reason) = match &report.state {
+                    PluginState::Ready => ("ready", None),
+                    PluginState::Disabled => ("disabled", None),
+                    PluginState::NotAPlugin => ("not a plugin", None),
+                    PluginState::Refused(error) => ("refused", Some(crate::plugin::chain(error))),
+                };
+                PluginHealth {
+                    name: name.or(file).unwrap_or_default(),
+                    version: report.metadata.as_ref().map(|metadata| metadata.version.clone()),
+                    state,
+                    reason,
+                    required: report.required,
+                    calls,
+                }
+            })
+            .collect();
+        let problems = troubles.iter().map(|trouble| crate::plugin::chain(trouble)).chain(clashes.iter().cloned());
+        (plugins, problems.collect())
+    })
+}

@@ -1,0 +1,89 @@
+//! One request as it travels: who asked, until when, what it may ask back, and how it ends.
+//!
+//! A [`Call`] is made at the door and handed to whoever answers. Who that is, this room does not know; nor how a
+//! revision writes any of it.
+
+mod deadline;
+mod failure;
+mod peer;
+
+pub use deadline::{Deadline, Pause};
+pub use failure::Failure;
+pub use peer::{AskError, AskFuture, LogMessage, Peer, Progress};
+
+use crate::protocol::Ask;
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_util::sync::CancellationToken;
+
+/// Names a call in logs; unique in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(u64);
+
+impl CallId {
+    /// The next one.
+    #[must_use]
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "c{}", self.0)
+    }
+}
+
+/// One request on its way to an answer.
+pub struct Call {
+    /// Names it in logs.
+    pub id: CallId,
+    /// When it is given up.
+    pub deadline: Deadline,
+    /// Cancelled when nobody waits for the answer any more.
+    pub cancel: CancellationToken,
+    /// The client's side.
+    pub peer: Arc<dyn Peer>,
+    /// Values of steps that happen once, by key.
+    once: Mutex<HashMap<String, Value>>,
+}
+
+impl Call {
+    /// A call of a client.
+    #[must_use]
+    pub fn new(peer: Arc<dyn Peer>, deadline: Deadline, cancel: CancellationToken) -> Self {
+        Self { id: CallId::next(), deadline, cancel, peer, once: Mutex::default() }
+    }
+
+    /// Puts a question to the client.
+    ///
+    /// # Errors
+    /// See [`AskError`]; also when the call is cancelled meanwhile.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn ask(&self, ask: Ask) -> Result<Box<serde_json::value::RawValue>, AskError> {
+        let _pause = self.deadline.pause();
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(AskError::Cancelled),
+            answer = self.peer.ask(ask) => answer,
+        }
+    }
+
+    /// The recorded value of a step.
+    #[must_use]
+    pub fn recorded(&self, key: &str) -> Option<Value> {
+        self.once.lock().get(key).cloned()
+    }
+
+    /// Records the value of a step.
+    pub fn record(&self, key: String, value: Value) {
+        self.once.lock().insert(key, value);
+    }
+}

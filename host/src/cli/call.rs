@@ -1,0 +1,69 @@
+//! One call from the command line: the way of every call, with nobody on the other side.
+
+use crate::app::App;
+use crate::call::{AskError, AskFuture, Call, Deadline, LogMessage, Peer, Progress};
+use crate::dispatch::{Incoming, Outcome};
+use crate::protocol::{Ask, ClientProfile, Dialect, Meta, Method};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client that can do nothing but wait; what it is told goes to stderr.
+#[derive(Default)]
+struct Terminal(ClientProfile);
+
+impl Peer for Terminal {
+    fn client(&self) -> &ClientProfile {
+        &self.0
+    }
+
+    fn wants_progress(&self) -> bool {
+        true
+    }
+
+    fn progress(&self, progress: Progress) {
+        let total = progress.total.map_or_else(String::new, |total| format!(" of {total}"));
+        eprintln!("{}{total} {}", progress.done, progress.message.unwrap_or_default());
+    }
+
+    fn log(&self, message: LogMessage) {
+        eprintln!("{:?}: {}", message.level, message.data);
+    }
+
+    fn release(&self, _retry: Duration) {}
+
+    fn elicitation_done(&self, _id: &str) {}
+
+    fn ask(&self, _ask: Ask) -> AskFuture<'_> {
+        Box::pin(async { Err(AskError::MissingCapability("a client".to_owned())) })
+    }
+}
+
+/// Calls a tool with arguments that are a JSON object.
+///
+/// # Errors
+/// What went wrong, for people.
+pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value, String> {
+    let arguments: &RawValue =
+        serde_json::from_str(arguments).map_err(|error| format!("the arguments are not JSON: {error}"))?;
+    let params = serde_json::value::to_raw_value(&json!({"name": tool, "arguments": arguments}))
+        .map_err(|error| error.to_string())?;
+    let begin = |_: &Meta| {
+        let deadline = Deadline::after(app.dispatcher.limits().call_timeout);
+        let cancel = app.drain.cancellation().child_token();
+        Arc::new(Call::new(Arc::new(Terminal::default()), deadline, cancel))
+    };
+    let incoming = Incoming {
+        dialect: Dialect::negotiate(""),
+        method: Method::CallTool,
+        params: Some(&params),
+        begin: &begin,
+    };
+    let result = match app.dispatcher.dispatch(&incoming) {
+        Outcome::Now(result) => result,
+        Outcome::Later(outcome) => outcome.await,
+    };
+    let result = result.map_err(|fault| fault.to_string())?;
+    serde_json::from_slice(&result).map_err(|error| error.to_string())
+}

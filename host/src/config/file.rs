@@ -1,0 +1,160 @@
+//! The configuration file: a flat table of keys, all optional. Its schema is printed by `mcp-host config schema`.
+
+use super::{ByteSize, Span};
+use crate::telemetry::LogFormat;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The configuration of mcp-host.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Folders of plugins.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Where the host keeps its own files. Default: the system's folder for such.
+    pub state_dir: Option<PathBuf>,
+    /// Serve a client over standard input and output.
+    pub stdio: Option<bool>,
+    /// HTTP.
+    pub http: HttpSection,
+    /// What the server says of itself.
+    pub server: ServerSection,
+    /// Logs, on stderr.
+    pub log: LogSection,
+    /// Bounds of calls and messages.
+    pub limits: LimitsSection,
+    /// Sessions.
+    pub sessions: SessionsSection,
+    /// What holds for plugins without an entry of their own.
+    pub plugin_defaults: PluginSection,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, PluginSection>,
+}
+
+/// HTTP.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSection {
+    /// Address and port to listen on, such as `127.0.0.1:3000`. Without it there is no HTTP.
+    pub address: Option<String>,
+    /// Names besides those of the loopback that `Host` may have.
+    pub allowed_hosts: Vec<String>,
+    /// Origins besides those of the loopback, such as `https://app.example.com`.
+    pub allowed_origins: Vec<String>,
+    /// Size of a body. Default: `10MiB`.
+    pub max_body_size: Option<ByteSize>,
+    /// Headers of a request. Default: 64.
+    pub max_headers: Option<usize>,
+    /// Size of all headers of a request, at least `8KiB`. Default: `32KiB`.
+    pub max_header_size: Option<ByteSize>,
+    /// How long a client may take to send the headers of its next request. Default: `30s`.
+    pub header_timeout: Option<Span>,
+    /// How long a client may take to send a body. Default: `30s`.
+    pub body_timeout: Option<Span>,
+    /// How long a client may leave what is written unread. Default: `30s`.
+    pub write_timeout: Option<Span>,
+    /// Connections at a time. Default: 4096.
+    pub max_connections: Option<usize>,
+    /// After this a call without an answer gets a stream, so that its answer survives a broken connection.
+    /// Default: `500ms`.
+    pub stream_after: Option<Span>,
+    /// How often an idle stream gets a comment. Default: `15s`.
+    pub keep_alive: Option<Span>,
+}
+
+/// What the server says of itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// Its name. Default: `mcp-host`.
+    pub name: Option<String>,
+    /// For people.
+    pub title: Option<String>,
+    /// A line about it.
+    pub description: Option<String>,
+    /// Its page.
+    pub website: Option<String>,
+}
+
+/// Logs, on stderr.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// A filter such as `info` or `mcp_host=debug,plugin=trace`. Default: `info`.
+    pub filter: Option<String>,
+    /// `text` or `json`. Default: `text`.
+    pub format: Option<LogFormat>,
+}
+
+/// Bounds of calls and messages.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// How long a call may take; the time in which the user is asked something does not count. Default: `5m`.
+    pub call_timeout: Option<Span>,
+    /// Calls under way at a time. Default: 1024.
+    pub max_calls: Option<usize>,
+    /// Size of a plugin's result. Default: `16MiB`.
+    pub max_result_size: Option<ByteSize>,
+    /// How deep a message may nest, at most 120. Default: 64.
+    pub max_json_depth: Option<usize>,
+    /// Items on a page of a list. Default: 1000.
+    pub page_size: Option<usize>,
+    /// Size of a message over standard input. Default: `10MiB`.
+    pub max_message_size: Option<ByteSize>,
+    /// Messages that wait for a client over standard output that does not read. Default: 4096.
+    pub max_queue: Option<usize>,
+    /// How long a plugin may take to load and start. Default: `30s`.
+    pub start_timeout: Option<Span>,
+    /// How long calls may finish when the host ends. Default: `10s`.
+    pub drain_timeout: Option<Span>,
+}
+
+/// Sessions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionsSection {
+    /// Sessions at a time. Default: 10000.
+    pub max_sessions: Option<usize>,
+    /// How long a session may be idle. Default: `30m`.
+    pub idle_timeout: Option<Span>,
+    /// Requests of one session under way at a time. Default: 256.
+    pub max_calls: Option<usize>,
+    /// Questions to one client open at a time. Default: 64.
+    pub max_asks: Option<usize>,
+    /// How long a client may take to answer one. Default: `10m`.
+    pub ask_timeout: Option<Span>,
+    /// Resources that one session hears of. Default: 1024.
+    pub max_subscriptions: Option<usize>,
+    /// Events that one stream keeps. Default: 256.
+    pub stream_events: Option<usize>,
+    /// Size of the events that one stream keeps. Default: `1MiB`.
+    pub stream_size: Option<ByteSize>,
+    /// Ended streams of one session that can be resumed. Default: 16.
+    pub max_ended_streams: Option<usize>,
+    /// How long they can be resumed. Default: `2m`.
+    pub resume_for: Option<Span>,
+}
+
+/// One plugin.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginSection {
+    /// Whether it is loaded. Default: true.
+    pub enabled: Option<bool>,
+    /// Whether the host is not ready without it. Default: false.
+    pub required: Option<bool>,
+    /// Put before the names of its tools and prompts.
+    pub prefix: Option<String>,
+    /// Globs of the tools that clients see. Default: all.
+    pub allow: Option<Vec<String>>,
+    /// Globs of tools that clients do not see, even if allowed.
+    pub deny: Option<Vec<String>>,
+    /// Calls of it under way at a time. Default: 256.
+    pub max_calls: Option<usize>,
+    /// Its own configuration.
+    pub config: Map<String, Value>,
+}

@@ -1,0 +1,312 @@
+//! What the host runs on: every key resolved, nothing left to be wrong.
+
+use super::file::PluginSection;
+use super::{ByteSize, ConfigError, File, Problem, Span};
+use crate::admit::HostRule;
+use crate::dispatch;
+use crate::plugin::{InstanceLimits, PluginConfig, SupervisorConfig};
+use crate::protocol::ServerInfo;
+use crate::registry::Selection;
+use crate::serve::ServerLimits;
+use crate::session::{SessionLimits, StoreLimits, StreamLimits};
+use crate::telemetry::LogFormat;
+use crate::transport::http::HttpLimits;
+use crate::transport::stdio::StdioLimits;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the command line says, which beats the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Further plugin folders.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Serve standard input and output.
+    pub stdio: bool,
+    /// Serve HTTP at this address.
+    pub http: Option<SocketAddr>,
+    /// The log filter.
+    pub log_filter: Option<String>,
+}
+
+/// What the host runs on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Plugins.
+    pub supervisor: SupervisorConfig,
+    /// What the server says of itself.
+    pub server_info: ServerInfo,
+    /// Bounds of calls.
+    pub dispatch: dispatch::Limits,
+    /// Bounds of what is served.
+    pub server: ServerLimits,
+    /// Bounds of all sessions.
+    pub store: StoreLimits,
+    /// Whether standard input and output are served.
+    pub stdio: bool,
+    /// Bounds of the pipe.
+    pub stdio_limits: StdioLimits,
+    /// Where HTTP is served, if it is.
+    pub http: Option<SocketAddr>,
+    /// Who is let in over HTTP.
+    pub hosts: HostRule,
+    /// Bounds of HTTP.
+    pub http_limits: HttpLimits,
+    /// How long calls may finish when the host ends.
+    pub drain_timeout: Duration,
+    /// The log filter.
+    pub log_filter: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// The greatest depth that the JSON parser follows.
+const MAX_JSON_DEPTH: usize = 120;
+
+impl Settings {
+    /// Resolves a file and the command line.
+    ///
+    /// # Errors
+    /// [`ConfigError::Problems`] with all of them.
+    pub fn resolve(file: File, overrides: Overrides) -> Result<Self, ConfigError> {
+        let mut resolver = Resolver::default();
+        let settings = resolver.settings(file, overrides);
+        if resolver.problems.is_empty() { Ok(settings) } else { Err(ConfigError::Problems(resolver.problems)) }
+    }
+}
+
+#[derive(Default)]
+struct Resolver {
+    problems: Vec<Problem>,
+}
+
+fn span(value: Option<Span>, default: Duration) -> Duration {
+    value.map_or(default, |span| span.0)
+}
+
+fn size(value: Option<ByteSize>, default: usize) -> usize {
+    value.map_or(default, |size| size.0)
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+impl Resolver {
+    fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem { path: path.into(), message: message.into() });
+    }
+
+    /// A bound of zero would shut the host.
+    fn positive(&mut self, path: &str, value: Option<usize>, default: usize) -> usize {
+        match value {
+            Some(0) => {
+                self.problem(path, "this must be at least 1");
+                default
+            }
+            value => value.unwrap_or(default),
+        }
+    }
+
+    fn settings(&mut self, file: File, overrides: Overrides) -> Settings {
+        let File { http, limits, sessions, server, log, .. } = &file;
+        let max_depth = match limits.max_json_depth {
+            Some(depth) if depth == 0 || depth > MAX_JSON_DEPTH => {
+                self.problem("limits.max_json_depth", format!("this must be 1 to {MAX_JSON_DEPTH}"));
+                MAX_JSON_DEPTH
+            }
+            depth => depth.unwrap_or(64),
+        };
+        let address = overrides.http.or_else(|| {
+            let text = http.address.as_ref()?;
+            text.parse().map_err(|_| self.problem("http.address", "write address and port, such as '127.0.0.1:3000'")).ok()
+        });
+        let max_header_bytes = size(http.max_header_size, 32 * KIB);
+        if max_header_bytes < 8 * KIB {
+            self.problem("http.max_header_size", "this must be at least '8KiB'");
+        }
+        let http_limits = HttpLimits {
+            max_body_bytes: size(http.max_body_size, 10 * MIB),
+            max_depth,
+            max_headers: self.positive("http.max_headers", http.max_headers, 64),
+            max_header_bytes,
+            header_timeout: span(http.header_timeout, Duration::from_secs(30)),
+            body_timeout: span(http.body_timeout, Duration::from_secs(30)),
+            write_timeout: span(http.write_timeout, Duration::from_secs(30)),
+            max_connections: self.positive("http.max_connections", http.max_connections, 4096),
+            stream_after: span(http.stream_after, Duration::from_millis(500)),
+            keep_alive: span(http.keep_alive, Duration::from_secs(15)),
+        };
+        let stdio_limits = StdioLimits {
+            max_message_bytes: size(limits.max_message_size, 10 * MIB),
+            max_depth,
+            max_queue: self.positive("limits.max_queue", limits.max_queue, 4096),
+        };
+        let server_limits = ServerLimits {
+            max_calls: self.positive("limits.max_calls", limits.max_calls, 1024),
+            session: SessionLimits {
+                max_calls: self.positive("sessions.max_calls", sessions.max_calls, 256),
+                max_asks: self.positive("sessions.max_asks", sessions.max_asks, 64),
+                ask_timeout: span(sessions.ask_timeout, Duration::from_secs(600)),
+                max_subscriptions: self.positive("sessions.max_subscriptions", sessions.max_subscriptions, 1024),
+                max_ended_streams: self.positive("sessions.max_ended_streams", sessions.max_ended_streams, 16),
+                resume_for: span(sessions.resume_for, Duration::from_secs(120)),
+                stream: StreamLimits {
+                    max_events: self.positive("sessions.stream_events", sessions.stream_events, 256),
+                    max_bytes: size(sessions.stream_size, MIB),
+                },
+            },
+        };
+        let dispatch = dispatch::Limits {
+            call_timeout: span(limits.call_timeout, Duration::from_secs(300)),
+            max_result_bytes: size(limits.max_result_size, 16 * MIB),
+            page_size: self.positive("limits.page_size", limits.page_size, 1000),
+        };
+        let store = StoreLimits {
+            max_sessions: self.positive("sessions.max_sessions", sessions.max_sessions, 10_000),
+            idle_for: span(sessions.idle_timeout, Duration::from_secs(1800)),
+        };
+        let server_info = ServerInfo {
+            name: server.name.clone().unwrap_or_else(|| "mcp-host".to_owned()),
+            title: server.title.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            description: server.description.clone(),
+            website: server.website.clone(),
+        };
+        let stdio = overrides.stdio || file.stdio.unwrap_or(false) || address.is_none();
+        let log_filter = overrides.log_filter.clone().or_else(|| log.filter.clone()).unwrap_or_else(|| "info".to_owned());
+        Settings {
+            stdio,
+            stdio_limits,
+            http: address,
+            hosts: HostRule::new(&http.allowed_hosts, &http.allowed_origins),
+            http_limits,
+            dispatch,
+            server: server_limits,
+            store,
+            server_info,
+            drain_timeout: span(limits.drain_timeout, Duration::from_secs(10)),
+            log_format: log.format.unwrap_or_default(),
+            log_filter,
+            supervisor: self.supervisor(file, overrides),
+        }
+    }
+
+    fn supervisor(&mut self, file: File, overrides: Overrides) -> SupervisorConfig {
+        let mut folders = overrides.plugin_dirs;
+        folders.extend(file.plugin_dirs);
+        if folders.is_empty() {
+            self.problem("plugin_dirs", "name a folder of plugins here, or with --plugins-dir");
+        }
+        let stage = file.state_dir.or_else(|| {
+            directories::ProjectDirs::from("", "", "mcp-host").map(|folders| folders.cache_dir().to_owned())
+        });
+        let stage = stage.unwrap_or_else(|| {
+            self.problem("state_dir", "this system has no folder for it, so name one here");
+            PathBuf::new()
+        });
+        let defaults = self.plugin("plugin_defaults", &file.plugin_defaults, &PluginSection::default());
+        let plugins = file
+            .plugins
+            .iter()
+            .map(|(name, section)| {
+                let resolved = self.plugin(&format!("plugins.{name}"), section, &file.plugin_defaults);
+                (name.clone(), resolved)
+            })
+            .collect();
+        SupervisorConfig {
+            folders,
+            stage: stage.join("staged"),
+            start_timeout: span(file.limits.start_timeout, Duration::from_secs(30)),
+            defaults,
+            plugins,
+        }
+    }
+
+    fn plugin(&mut self, path: &str, section: &PluginSection, defaults: &PluginSection) -> PluginConfig {
+        let allow = section.allow.as_ref().or(defaults.allow.as_ref());
+        let deny = section.deny.as_ref().or(defaults.deny.as_ref());
+        let prefix = section.prefix.clone().or_else(|| defaults.prefix.clone()).unwrap_or_default();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if prefix.len() > 32 || !prefix.bytes().all(fits) {
+            self.problem(format!("{path}.prefix"), "use at most 32 of A-Z, a-z, 0-9, '-', '_' and '.'");
+        }
+        let max_calls = section.max_calls.or(defaults.max_calls);
+        let selection = Selection {
+            prefix,
+            allow: allow.map(|globs| self.globs(&format!("{path}.allow"), globs)),
+            deny: deny.map(|globs| self.globs(&format!("{path}.deny"), globs)).unwrap_or_default(),
+        };
+        PluginConfig {
+            enabled: section.enabled.or(defaults.enabled).unwrap_or(true),
+            required: section.required.or(defaults.required).unwrap_or(false),
+            selection,
+            config: Value::Object(section.config.clone()),
+            limits: InstanceLimits { max_calls: self.positive(&format!("{path}.max_calls"), max_calls, 256) },
+        }
+    }
+
+    fn globs(&mut self, path: &str, globs: &[String]) -> GlobSet {
+        let mut set = GlobSetBuilder::new();
+        for (index, glob) in globs.iter().enumerate() {
+            match Glob::new(glob) {
+                Ok(glob) => {
+                    set.add(glob);
+                }
+                Err(error) => self.problem(format!("{path}.{index}"), format!("this is no glob: {}", error.kind())),
+            }
+        }
+        set.build().unwrap_or_else(|error| {
+            self.problem(path, format!("these are no globs: {}", error.kind()));
+            GlobSet::empty()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read::parse;
+
+    fn resolve(text: &str) -> Result<Settings, Vec<String>> {
+        let overrides = Overrides { plugin_dirs: vec!["plugins".into()], ..Overrides::default() };
+        Settings::resolve(parse(text, &|_| None).unwrap(), overrides).map_err(|error| match error {
+            ConfigError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
+            other => vec![other.to_string()],
+        })
+    }
+
+    #[test]
+    fn a_folder_alone_is_enough() {
+        let settings = resolve("").unwrap();
+        assert!(settings.stdio);
+        assert_eq!(settings.http, None);
+        assert!(settings.supervisor.defaults.enabled);
+        assert_eq!(settings.http_limits.max_body_bytes, 10 << 20);
+        assert_eq!(settings.drain_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn all_values_that_cannot_be_are_told_at_once() {
+        let text = "[http]\naddress = \"here\"\nmax_headers = 0\n[limits]\nmax_json_depth = 500\n[plugins.x]\nprefix = \"a/b\"\nallow = [\"[\"]\n";
+        assert_eq!(
+            resolve(text).unwrap_err(),
+            [
+                "limits.max_json_depth: this must be 1 to 120",
+                "http.address: write address and port, such as '127.0.0.1:3000'",
+                "http.max_headers: this must be at least 1",
+                "plugins.x.prefix: use at most 32 of A-Z, a-z, 0-9, '-', '_' and '.'",
+                "plugins.x.allow.0: this is no glob: unclosed character class; missing ']'",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plugin_inherits_the_defaults() {
+        let settings = resolve("[plugin_defaults]\nenabled = false\nprefix = \"p_\"\n[plugins.x]\nenabled = true\n").unwrap();
+        assert!(!settings.supervisor.defaults.enabled);
+        assert!(settings.supervisor.plugins["x"].enabled);
+        assert_eq!(settings.supervisor.plugins["x"].selection.prefix, "p_");
+    }
+}

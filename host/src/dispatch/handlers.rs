@@ -1,0 +1,193 @@
+//! What differs between the methods.
+
+use super::outcome::fault;
+use super::{Dispatcher, Incoming, Outcome};
+use crate::call::Failure;
+use crate::protocol::{
+    self, CallToolParams, CompleteParams, CompletionReference, Fault, GetPromptParams, ListParams, Meta, Method, UriParams,
+    read_meta, read_params,
+};
+use crate::registry::{Cursor, ListKind, Operation, Tool, closest};
+use bytes::Bytes;
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+type Handled = Result<Outcome, Fault>;
+
+impl Dispatcher {
+    pub(super) fn call_tool(&self, incoming: &Incoming<'_>) -> Handled {
+        let params: CallToolParams<'_> = read_params(incoming.params)?;
+        let meta = read_meta(params.meta)?;
+        let snapshot = self.registry.snapshot();
+        let Some(tool) = snapshot.tool(&params.name) else {
+            let names = snapshot.tools().iter().map(|tool| tool.name.as_str());
+            return Err(unknown("tool", &params.name, closest(&params.name, names)));
+        };
+        let arguments = object(params.arguments)?;
+        if let Some(refused) = tool.input.as_ref().and_then(|input| input.check(or_empty(arguments)).err()) {
+            return Ok(Outcome::Now(Ok(protocol::tool_error(&misfit(&tool.name, &refused)))));
+        }
+        let call = (incoming.begin)(&meta);
+        let answer = tool.callee.call(Operation::Tool, &tool.definition.name, arguments.as_bytes(), &call);
+        let (dialect, max_bytes) = (incoming.dialect, self.limits.max_result_bytes);
+        let finished_by = Arc::clone(tool);
+        Ok(Outcome::of(answer, &call, tool.callee.plugin(), self.limits.call_timeout, move |answer| {
+            let tool = finished_by;
+            match answer {
+                Ok(bytes) => {
+                    let judge = |structured: Option<&RawValue>| check_output(&tool, structured);
+                    protocol::tool_result(dialect, bytes, max_bytes, judge)
+                        .map_err(|error| broken(tool.callee.plugin(), &error))
+                }
+                // What the model can act on is a result (2025-era T-08, T-09).
+                Err(Failure::InvalidArguments(message) | Failure::AskFailed(message)) => {
+                    Ok(protocol::tool_error(&message))
+                }
+                Err(failure) => Err(fault(tool.callee.plugin(), failure)),
+            }
+        }))
+    }
+
+    pub(super) fn read_resource(&self, incoming: &Incoming<'_>) -> Handled {
+        let params: UriParams<'_> = read_params(incoming.params)?;
+        let meta = read_meta(params.meta)?;
+        let uri = params.uri.to_string();
+        let snapshot = self.registry.snapshot();
+        let Some(callee) = snapshot.reader(&uri) else {
+            let uris = snapshot.resources().iter().map(|resource| resource.definition.uri.as_str());
+            return Err(Fault::ResourceNotFound { suggestion: closest(&uri, uris), uri });
+        };
+        let call = (incoming.begin)(&meta);
+        let answer = callee.call(Operation::Resource, &uri, b"", &call);
+        let (plugin, max_bytes) = (Arc::clone(callee.plugin()), self.limits.max_result_bytes);
+        Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
+            Ok(bytes) => protocol::resource_result(bytes, max_bytes).map_err(|error| broken(&plugin, &error)),
+            Err(Failure::NotFound(_)) => Err(Fault::ResourceNotFound { uri, suggestion: None }),
+            Err(failure) => Err(fault(&plugin, failure)),
+        }))
+    }
+
+    pub(super) fn get_prompt(&self, incoming: &Incoming<'_>) -> Handled {
+        let params: GetPromptParams<'_> = read_params(incoming.params)?;
+        let meta = read_meta(params.meta)?;
+        let snapshot = self.registry.snapshot();
+        let Some(prompt) = snapshot.prompt(&params.name) else {
+            let names = snapshot.prompts().iter().map(|prompt| prompt.name.as_str());
+            return Err(unknown("prompt", &params.name, closest(&params.name, names)));
+        };
+        let arguments = object(params.arguments)?;
+        let call = (incoming.begin)(&meta);
+        let callee = &prompt.callee;
+        let answer = callee.call(Operation::Prompt, &prompt.definition.name, arguments.as_bytes(), &call);
+        let (plugin, max_bytes, dialect) =
+            (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
+        Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
+            Ok(bytes) => {
+                protocol::prompt_result(dialect, bytes, max_bytes).map_err(|error| broken(&plugin, &error))
+            }
+            Err(failure) => Err(fault(&plugin, failure)),
+        }))
+    }
+
+    pub(super) fn complete(&self, incoming: &Incoming<'_>) -> Handled {
+        let params: CompleteParams<'_> = read_params(incoming.params)?;
+        let snapshot = self.registry.snapshot();
+        let argument = params.argument.name.to_string();
+        let (kind, callee, name, known, completes) = match &params.reference {
+            CompletionReference::Prompt { name } => {
+                let prompt = snapshot.prompt(name).ok_or_else(|| {
+                    let names = snapshot.prompts().iter().map(|prompt| prompt.name.as_str());
+                    unknown("prompt", name, closest(name, names))
+                })?;
+                let known = prompt.definition.arguments.iter().any(|it| it.name == argument);
+                ("prompt", &prompt.callee, &prompt.definition.name, known, &prompt.definition.completes)
+            }
+            CompletionReference::Resource { uri } => {
+                let template = snapshot.template(uri).ok_or_else(|| {
+                    let uris = snapshot.templates().iter().map(|it| it.definition.uri_template.as_str());
+                    unknown("resource template", uri, closest(uri, uris))
+                })?;
+                let known = template.pattern.names().any(|name| name == argument);
+                ("template", &template.callee, &template.definition.uri_template, known, &template.definition.completes)
+            }
+        };
+        if !known {
+            return Err(Fault::invalid_params(format!("{kind} '{name}' has no argument '{argument}'")));
+        }
+        if !completes.contains(&argument) {
+            let nothing = json!({"completion": {"values": [], "total": 0, "hasMore": false}});
+            return Ok(Outcome::Now(Ok(nothing.to_string().into())));
+        }
+        let payload = json!({
+            "kind": kind,
+            "argument": argument,
+            "value": &*params.argument.value,
+            "context": params.context.arguments,
+        });
+        let call = (incoming.begin)(&Meta::default());
+        let answer = callee.call(Operation::Complete, name, payload.to_string().as_bytes(), &call);
+        let (plugin, max_bytes) = (Arc::clone(callee.plugin()), self.limits.max_result_bytes);
+        Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
+            Ok(bytes) => protocol::completion_result(&bytes, max_bytes).map_err(|error| broken(&plugin, &error)),
+            Err(failure) => Err(fault(&plugin, failure)),
+        }))
+    }
+
+    pub(super) fn list(&self, incoming: &Incoming<'_>) -> Handled {
+        let params: ListParams<'_> = read_params(incoming.params)?;
+        let cursor = params
+            .cursor
+            .map(|cursor| Cursor::decode(&cursor).ok_or_else(|| Fault::invalid_params("this cursor is not one of ours")))
+            .transpose()?;
+        let kind = match incoming.method {
+            Method::ListResources => ListKind::Resources,
+            Method::ListTemplates => ListKind::Templates,
+            Method::ListPrompts => ListKind::Prompts,
+            _ => ListKind::Tools,
+        };
+        let page = self.registry.snapshot().page(incoming.dialect, kind, cursor.as_ref(), self.limits.page_size);
+        Ok(Outcome::Now(Ok(Bytes::from(page))))
+    }
+}
+
+fn unknown(kind: &'static str, name: &str, suggestion: Option<String>) -> Fault {
+    Fault::UnknownName { kind, name: name.chars().take(MAX_QUOTED_CHARS).collect(), suggestion }
+}
+
+/// Characters of a client's text that an error repeats.
+const MAX_QUOTED_CHARS: usize = 200;
+
+/// Arguments as they are, or nothing.
+fn object(arguments: Option<&RawValue>) -> Result<&str, Fault> {
+    match arguments.map(RawValue::get) {
+        None => Ok(""),
+        Some(arguments) if arguments.starts_with('{') => Ok(arguments),
+        Some(_) => Err(Fault::invalid_params("invalid params: 'arguments' must be an object")),
+    }
+}
+
+fn or_empty(arguments: &str) -> &str {
+    if arguments.is_empty() { "{}" } else { arguments }
+}
+
+fn misfit(tool: &str, problem: &str) -> String {
+    format!("the arguments of '{tool}' do not fit: {problem}")
+}
+
+/// Holds a structured result to the schema that the tool promised (2025-era T-04).
+fn check_output(tool: &Tool, structured: Option<&RawValue>) -> Result<(), String> {
+    match (&tool.output, structured) {
+        (Some(schema), Some(structured)) => {
+            schema.check(structured.get()).map_err(|problem| format!("it breaks the output schema: {problem}"))
+        }
+        (_, None) if tool.definition.output_schema.is_some() => {
+            Err("the tool has an output schema, but the result has no structured content".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn broken(plugin: &str, error: &protocol::ResultError) -> Fault {
+    Fault::PluginFailed { plugin: plugin.to_owned(), reason: error.to_string() }
+}

@@ -1,0 +1,22 @@
+//! A folder of native plugins, served to every MCP client.
+//!
+//! The rooms, from the bottom up: `wire`, `rt` and `telemetry` know nothing of MCP; `protocol` and `call` say what a
+//! request is; `registry`, `session` and `admit` remember; `dispatch` and `plugin` act, and meet only at the registry;
+//! `serve` orders the steps; `transport` moves bytes; `config`, `app` and `cli` put it all together. Which room may know
+//! which is held by `tests/arch`.
+
+pub mod admit;
+pub mod app;
+pub mod call;
+pub mod cli;
+pub mod config;
+pub mod dispatch;
+pub mod plugin;
+pub mod protocol;
+pub mod registry;
+pub mod rt;
+pub mod serve;
+pub mod session;
+pub mod telemetry;
+pub mod transport;
+pub mod wire;

@@ -1,0 +1,248 @@
+//! What the host lends to a plugin for one call.
+
+use super::HostSide;
+use super::library::lent;
+use crate::call::{AskError, Call, LogMessage, Progress};
+use crate::protocol::{Ask, LogLevel};
+use crate::rt::InFlightGuard;
+use mcp_plugin_api::abi::foreign::{FfiFuture, ROption, RSlice, RStr, RVec};
+use mcp_plugin_api::abi::{CallApi, Failure, Reply, failure, into_foreign, op};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// The context of one call. The plugin drops it when the call is truly over, and with it the call's permit.
+pub(in crate::plugin) struct CallSide {
+    call: Arc<Call>,
+    host: HostSide,
+    runtime: Handle,
+    _permit: InFlightGuard,
+}
+
+impl CallSide {
+    /// The context of a call that holds a permit of its plugin.
+    pub(in crate::plugin) fn new(call: Arc<Call>, host: HostSide, runtime: Handle, permit: InFlightGuard) -> Self {
+        Self { call, host, runtime, _permit: permit }
+    }
+
+    fn take(&self, op: &str, payload: &[u8]) {
+        let peer = &self.call.peer;
+        match op {
+            op::PROGRESS => {
+                if let Some(ProgressPayload { progress, total, message }) = read(payload) {
+                    peer.progress(Progress { done: progress, total, message });
+                }
+            }
+            op::LOG => {
+                if let Some(LogPayload { level, logger, data }) = read(payload) {
+                    peer.log(LogMessage { level, logger, data });
+                }
+            }
+            op::RELEASE => {
+                if let Some(ReleasePayload { retry_ms }) = read(payload) {
+                    peer.release(Duration::from_millis(retry_ms));
+                }
+            }
+            op::ELICITATION_DONE => {
+                if let Some(DonePayload { id }) = read(payload) {
+                    peer.elicitation_done(&id);
+                }
+            }
+            other => self.host.take(other, payload),
+        }
+    }
+
+    /// Does a request. Runs on the host's runtime: a future that needs it panics when the plugin's polls it.
+    fn answer(&self, op: &str, payload: &[u8]) -> FfiFuture<Reply> {
+        let ask = match op {
+            op::ELICIT => read(payload).map(ElicitPayload::into_ask),
+            op::SAMPLE => read(payload).map(|SamplePayload { params }| Ask::Sample(params)),
+            op::ROOTS => Some(Ask::Roots),
+            op::CANCELLED => return self.when_cancelled(),
+            op::ONCE_GET => {
+                let value = read(payload).map(|KeyPayload { key }| self.call.recorded(&key));
+                return ready(value.map(|value| Ok(json!(value))));
+            }
+            op::ONCE_PUT => {
+                let recorded = read(payload).map(|RecordPayload { key, value }| self.call.record(key, value));
+                return ready(recorded.map(|()| Ok(Value::Null)));
+            }
+            _ => return ready(None),
+        };
+        let Some(ask) = ask else {
+            return ready(None);
+        };
+        let call = Arc::clone(&self.call);
+        self.spawned(async move {
+            match call.ask(ask).await {
+                Ok(answer) => Ok(answer.get().as_bytes().to_vec()),
+                Err(error) => Err(ask_failure(&error)),
+            }
+        })
+    }
+
+    fn when_cancelled(&self) -> FfiFuture<Reply> {
+        let cancel = self.call.cancel.clone();
+        self.spawned(async move {
+            cancel.cancelled().await;
+            Ok(b"null".to_vec())
+        })
+    }
+
+    /// Runs work on the host's runtime, and ends it when nobody waits for it.
+    fn spawned(&self, work: impl Future<Output = Result<Vec<u8>, Failure>> + Send + 'static) -> FfiFuture<Reply> {
+        let (send, receive) = oneshot::channel::<Result<Vec<u8>, Failure>>();
+        self.runtime.spawn(async move {
+            let mut send = send;
+            tokio::select! {
+                () = send.closed() => {}
+                result = work => {
+                    let _ = send.send(result);
+                }
+            }
+        });
+        into_foreign(async move {
+            match receive.await {
+                Ok(Ok(bytes)) => Reply::ROk(bytes.into()),
+                Ok(Err(failure)) => Reply::RErr(failure),
+                Err(_) => Reply::RErr(failed(failure::CANCELLED, "the host is stopping", None)),
+            }
+        })
+    }
+}
+
+impl CallApi for CallSide {
+    fn is_cancelled(&self) -> bool {
+        lent("is_cancelled", || self.call.cancel.is_cancelled())
+    }
+
+    fn notify(&self, op: RStr<'_>, payload: RSlice<'_, u8>) {
+        lent("notify", || self.take(op.as_str(), payload.as_slice()));
+    }
+
+    fn request(&self, op: RStr<'_>, payload: RSlice<'_, u8>) -> FfiFuture<Reply> {
+        let answer = lent("request", || Some(self.answer(op.as_str(), payload.as_slice())));
+        answer.unwrap_or_else(|| ready(Some(Err(failed(failure::INTERNAL, "the host failed", None)))))
+    }
+
+    fn query(&self, op: RStr<'_>) -> ROption<RVec<u8>> {
+        let answer = lent("query", || {
+            Some(match op.as_str() {
+                op::CALL_ID => json!(self.call.id.to_string()),
+                op::DEADLINE => json!(self.call.deadline.left().as_millis() as u64),
+                op::CLIENT => {
+                    let client = self.call.peer.client();
+                    json!(mcp_plugin_api::Client {
+                        name: client.name.clone(),
+                        version: client.version.clone(),
+                        elicit_form: client.elicit_form,
+                        elicit_url: client.elicit_url,
+                        sample: client.sampling,
+                        sample_tools: client.sampling_tools,
+                        roots: client.roots,
+                        progress: self.call.peer.wants_progress(),
+                    })
+                }
+                _ => return None,
+            })
+        });
+        answer.map(|value| value.to_string().into_bytes().into()).into()
+    }
+}
+
+#[derive(Deserialize)]
+struct ProgressPayload {
+    progress: f64,
+    total: Option<f64>,
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LogPayload {
+    level: LogLevel,
+    logger: Option<String>,
+    data: Value,
+}
+
+#[derive(Deserialize)]
+struct ReleasePayload {
+    retry_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct DonePayload {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct SamplePayload {
+    params: Value,
+}
+
+#[derive(Deserialize)]
+struct KeyPayload {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct RecordPayload {
+    key: String,
+    value: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase")]
+enum ElicitPayload {
+    Form { message: String, schema: Value },
+    Url { key: String, message: String, url: String },
+}
+
+impl ElicitPayload {
+    fn into_ask(self) -> Ask {
+        match self {
+            Self::Form { message, schema } => Ask::Form { message, schema },
+            Self::Url { key, message, url } => Ask::Url { id: key, message, url },
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
+    serde_json::from_slice(payload).ok()
+}
+
+fn failed(kind: &str, message: &str, data: Option<Value>) -> Failure {
+    Failure {
+        kind: kind.into(),
+        message: message.into(),
+        data: data.map_or_else(Vec::new, |data| data.to_string().into_bytes()).into(),
+    }
+}
+
+/// A reply that is there at once; without one, the plugin asked for what this host does not know.
+fn ready(reply: Option<Result<Value, Failure>>) -> FfiFuture<Reply> {
+    let reply = match reply {
+        Some(Ok(value)) => Reply::ROk(value.to_string().into_bytes().into()),
+        Some(Err(failure)) => Reply::RErr(failure),
+        None => Reply::RErr(failed(failure::MISSING_CAPABILITY, "this host does not know the request", None)),
+    };
+    into_foreign(async move { reply })
+}
+
+fn ask_failure(error: &AskError) -> Failure {
+    let message = error.to_string();
+    match error {
+        AskError::MissingCapability(capability) => {
+            failed(failure::MISSING_CAPABILITY, &message, Some(json!({"capability": capability})))
+        }
+        AskError::TimedOut(_) => failed(failure::CLIENT_TIMEOUT, &message, None),
+        AskError::Cancelled | AskError::Gone => failed(failure::CANCELLED, &message, None),
+        AskError::ClientError { code, message: text } => {
+            failed(failure::CLIENT_REFUSED, &message, Some(json!({"code": code, "message": text})))
+        }
+        AskError::Refused(_) => failed(failure::CLIENT_REFUSED, &message, None),
+    }
+}

@@ -1,0 +1,103 @@
+//! What the host lends to a plugin for its whole life: a log, and a line for news.
+
+use super::library::lent;
+use mcp_plugin_api::abi::foreign::{RSlice, RStr};
+use mcp_plugin_api::abi::{HostApi, op};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// News of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::plugin) enum PluginEvent {
+    /// A resource has new content.
+    ResourceUpdated(String),
+    /// What it offers has changed.
+    ManifestChanged,
+}
+
+/// The host object of one plugin.
+#[derive(Clone)]
+pub(in crate::plugin) struct HostSide {
+    plugin: Arc<str>,
+    events: mpsc::UnboundedSender<PluginEvent>,
+}
+
+impl HostSide {
+    /// The host object of a plugin of this name, whose news go to `events`.
+    pub(in crate::plugin) fn new(plugin: Arc<str>, events: mpsc::UnboundedSender<PluginEvent>) -> Self {
+        Self { plugin, events }
+    }
+
+    /// Takes a notification that may come from a call as well.
+    pub(in crate::plugin) fn take(&self, op: &str, payload: &[u8]) {
+        #[derive(Deserialize)]
+        struct Updated {
+            uri: String,
+        }
+        let event = match op {
+            op::MANIFEST_CHANGED => PluginEvent::ManifestChanged,
+            op::RESOURCE_UPDATED => match serde_json::from_slice::<Updated>(payload) {
+                Ok(Updated { uri }) => PluginEvent::ResourceUpdated(uri),
+                Err(_) => return,
+            },
+            _ => return,
+        };
+        // The receiver ends with the supervisor, and then nobody wants news.
+        let _ = self.events.send(event);
+    }
+}
+
+/// An event of a plugin's log.
+#[derive(Deserialize)]
+struct LogEvent {
+    target: String,
+    message: String,
+    #[serde(default)]
+    fields: Map<String, Value>,
+    call: Option<String>,
+}
+
+/// Bytes of an event that are kept.
+const MAX_EVENT_BYTES: usize = 64 * 1024;
+
+impl HostApi for HostSide {
+    fn log_enabled(&self, level: u8, _target: RStr<'_>) -> bool {
+        lent("log_enabled", || match level {
+            1 => tracing::enabled!(target: "plugin", tracing::Level::ERROR),
+            2 => tracing::enabled!(target: "plugin", tracing::Level::WARN),
+            3 => tracing::enabled!(target: "plugin", tracing::Level::INFO),
+            4 => tracing::enabled!(target: "plugin", tracing::Level::DEBUG),
+            _ => tracing::enabled!(target: "plugin", tracing::Level::TRACE),
+        })
+    }
+
+    fn log(&self, level: u8, event: RSlice<'_, u8>) {
+        lent("log", || {
+            let bytes = event.as_slice();
+            let Ok(LogEvent { target, message, fields, call }) = serde_json::from_slice(bytes.get(..MAX_EVENT_BYTES).unwrap_or(bytes))
+            else {
+                return;
+            };
+            let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
+            let (plugin, fields, call) = (&*self.plugin, fields.as_deref(), call.as_deref());
+            macro_rules! emit {
+                ($level:ident) => {
+                    tracing::$level!(target: "plugin", plugin, call, source = %target, fields, "{message}")
+                };
+            }
+            match level {
+                1 => emit!(error),
+                2 => emit!(warn),
+                3 => emit!(info),
+                4 => emit!(debug),
+                _ => emit!(trace),
+            }
+        });
+    }
+
+    fn notify(&self, op: RStr<'_>, payload: RSlice<'_, u8>) {
+        lent("notify", || self.take(op.as_str(), payload.as_slice()));
+    }
+}

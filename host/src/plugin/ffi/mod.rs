@@ -1,0 +1,14 @@
+//! The host's only unsafe code: opening a library, and the objects that cross the boundary.
+//!
+//! A staged file comes in, a [`Library`] with its started plugin leaves. Everything the host lends to a plugin is guarded:
+//! a panic of ours that reached the plugin would end the process as surely as one of its own.
+
+#![allow(unsafe_code, reason = "this room is the door to foreign code")]
+
+mod call_side;
+mod host_side;
+mod library;
+
+pub(super) use call_side::CallSide;
+pub(super) use host_side::{HostSide, PluginEvent};
+pub(super) use library::{Library, OpenError, Plugin, PluginAnswer};

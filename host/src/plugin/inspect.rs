@@ -1,0 +1,210 @@
+//! What a file says of itself, read from its bytes: nothing of it is run, and a broken file never reaches the loader.
+
+use super::{Candidate, metadata};
+use mcp_plugin_api::abi::{
+    METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata, MetadataError, ROOT_SYMBOL, parse_metadata,
+};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{Architecture, BinaryFormat, Object as _, ObjectSection as _, ObjectSymbol as _};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file that may be staged and loaded.
+#[derive(Debug)]
+pub struct Inspected {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes, as they were judged.
+    pub(super) bytes: Vec<u8>,
+    /// What it says of itself.
+    pub metadata: Metadata,
+}
+
+/// Why a file is not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
+    /// It has no bytes.
+    #[error("it is empty")]
+    Empty,
+    /// It is no library for any system.
+    #[error("it is not a native library")]
+    NotALibrary,
+    /// It ends before what it announces.
+    #[error("it is truncated: {0}")]
+    Truncated(String),
+    /// It is for another machine or system.
+    #[error("it is built for {found}, this host is {expected}")]
+    OtherMachine {
+        /// The file's.
+        found: String,
+        /// This host's.
+        expected: String,
+    },
+    /// A library, but no plugin.
+    #[error("it is a library, but no plugin")]
+    NotAPlugin,
+    /// Its metadata cannot be read.
+    #[error("its metadata is broken")]
+    BadMetadata(#[source] MetadataError),
+    /// It cannot be named.
+    #[error("it has no usable name: '{name}' is not 1 to 64 of A-Z, a-z, 0-9, '-', '_' and '.'")]
+    BadName {
+        /// The name it has.
+        name: String,
+    },
+    /// It speaks another ABI.
+    #[error("it speaks the ABI '{found}', this host speaks '{expected}'")]
+    OtherAbi {
+        /// The file's.
+        found: String,
+        /// This host's.
+        expected: &'static str,
+    },
+    /// Its API version cannot be read.
+    #[error("its API version '{found}' is not a version")]
+    BadApiVersion {
+        /// What it says.
+        found: String,
+    },
+    /// It is newer than this host.
+    #[error("it is built with mcp-plugin-api {found}, this host has {host}: update mcp-host")]
+    ApiTooNew {
+        /// The file's.
+        found: String,
+        /// This host's.
+        host: &'static str,
+    },
+    /// It is older than this host accepts.
+    #[error("it is built with mcp-plugin-api {found}, this host has {host}: rebuild the plugin")]
+    ApiTooOld {
+        /// The file's.
+        found: String,
+        /// This host's.
+        host: &'static str,
+    },
+    /// A panic in it would end the host.
+    #[error("it is built with panic = \"abort\", so a panic in it would end the host: build it with panic = \"unwind\"")]
+    PanicAborts,
+    /// It does not export what a plugin must.
+    #[error("it lacks the symbol '{symbol}'")]
+    MissingSymbol {
+        /// The symbol.
+        symbol: &'static str,
+    },
+}
+
+/// Reads and judges a candidate.
+///
+/// # Errors
+/// See [`InspectError`].
+///
+/// # Blocking
+/// Reads the whole file.
+pub fn inspect(candidate: Candidate) -> Result<Inspected, InspectError> {
+    let bytes = std::fs::read(&candidate.path).map_err(InspectError::Unreadable)?;
+    let metadata = inspect_bytes(&bytes)?;
+    metadata::check(&metadata)?;
+    check_machine(&bytes)?;
+    Ok(Inspected { path: candidate.path, bytes, metadata })
+}
+
+/// Reads the metadata of a file for any system.
+///
+/// # Errors
+/// See [`InspectError`]; whether it fits this host is not judged.
+pub fn inspect_file(path: &Path) -> Result<Metadata, InspectError> {
+    inspect_bytes(&std::fs::read(path).map_err(InspectError::Unreadable)?)
+}
+
+/// Reads the metadata of a plugin for any system out of its bytes.
+///
+/// # Errors
+/// See [`InspectError`]; whether it fits this host is not judged.
+pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
+    if bytes.is_empty() {
+        return Err(InspectError::Empty);
+    }
+    // A file with the first bytes of a library that cannot be read on is a broken library, not another kind of file.
+    let kind = object::FileKind::parse(bytes).map_err(|_| InspectError::NotALibrary)?;
+    let file = object::File::parse(bytes).map_err(|error| InspectError::Truncated(error.to_string()))?;
+    if matches!(kind, object::FileKind::Elf64) {
+        check_segments(bytes)?;
+    }
+    let name = match file.format() {
+        BinaryFormat::Pe => METADATA_SECTION_PE,
+        BinaryFormat::MachO => METADATA_SECTION_MACHO,
+        _ => METADATA_SECTION,
+    };
+    let section = file.section_by_name(name).ok_or(InspectError::NotAPlugin)?;
+    let data = section.data().map_err(|error| InspectError::Truncated(error.to_string()))?;
+    let metadata = parse_metadata(data).map_err(InspectError::BadMetadata)?;
+    let exported = match file.format() {
+        // Dynamic symbols are what the loader sees.
+        BinaryFormat::Elf => file.dynamic_symbols().any(|symbol| symbol.name() == Ok(ROOT_SYMBOL)),
+        // Mach-O puts an underscore before every name.
+        _ => file.exports().is_ok_and(|mut exports| {
+            exports.any(|export| {
+                export.is_ok_and(|export| {
+                    let object::NameOrOrdinal::Name(name) = export.name() else { return false };
+                    name == ROOT_SYMBOL.as_bytes() || name.strip_prefix(b"_") == Some(ROOT_SYMBOL.as_bytes())
+                })
+            })
+        }),
+    };
+    if !exported {
+        return Err(InspectError::MissingSymbol { symbol: ROOT_SYMBOL });
+    }
+    Ok(metadata)
+}
+
+/// The loader maps segments without asking whether the file holds them, and the process dies of the first touch (SIGBUS).
+fn check_segments(bytes: &[u8]) -> Result<(), InspectError> {
+    let truncated = |what: &str| InspectError::Truncated(what.to_owned());
+    let header = object::elf::FileHeader64::<object::Endianness>::parse(bytes)
+        .map_err(|error| truncated(&error.to_string()))?;
+    let endian = header.endian().map_err(|error| truncated(&error.to_string()))?;
+    let segments = header.program_headers(endian, bytes).map_err(|error| truncated(&error.to_string()))?;
+    for segment in segments {
+        let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian));
+        if end.is_none_or(|end| end > bytes.len() as u64) {
+            return Err(truncated("a segment ends behind the end of the file"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file is for the machine and system that this host is built for.
+fn check_machine(bytes: &[u8]) -> Result<(), InspectError> {
+    let file = object::File::parse(bytes).map_err(|error| InspectError::Truncated(error.to_string()))?;
+    let told = |format: BinaryFormat, architecture: Architecture| format!("{format:?}/{architecture:?}");
+    let (format, architecture) = (file.format(), file.architecture());
+    let expected = (native_format(), native_architecture());
+    if (format, architecture) == expected {
+        return Ok(());
+    }
+    Err(InspectError::OtherMachine { found: told(format, architecture), expected: told(expected.0, expected.1) })
+}
+
+fn native_format() -> BinaryFormat {
+    if cfg!(windows) {
+        BinaryFormat::Pe
+    } else if cfg!(target_vendor = "apple") {
+        BinaryFormat::MachO
+    } else {
+        BinaryFormat::Elf
+    }
+}
+
+fn native_architecture() -> Architecture {
+    match std::env::consts::ARCH {
+        "x86_64" => Architecture::X86_64,
+        "aarch64" => Architecture::Aarch64,
+        "x86" => Architecture::I386,
+        "arm" => Architecture::Arm,
+        "riscv64" => Architecture::Riscv64,
+        _ => Architecture::Unknown,
+    }
+}

@@ -1,0 +1,188 @@
+//! The private copy that is loaded: what was judged is what is mapped.
+//!
+//! A mapped file that is overwritten kills the process, and glibc takes two files under one path for the same library.
+//! So every content gets a file of its own, named by its digest, in a folder that only this user may enter.
+
+use super::Inspected;
+use mcp_plugin_api::abi::Metadata;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The SHA-256 of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Digest({self})")
+    }
+}
+
+/// The folder of staged copies.
+#[derive(Debug, Clone)]
+pub struct StageDirectory(PathBuf);
+
+/// A copy that may be loaded.
+#[derive(Debug)]
+pub struct Staged {
+    /// Where the operator put the file.
+    pub origin: PathBuf,
+    /// The copy.
+    pub path: PathBuf,
+    /// Of its bytes.
+    pub digest: Digest,
+    /// What it says of itself.
+    pub metadata: Metadata,
+}
+
+/// Why a file cannot be staged.
+#[derive(Debug, thiserror::Error)]
+#[error("the private copy {path} cannot be made")]
+pub struct StageError {
+    /// The copy.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+impl StageDirectory {
+    /// Opens the folder, and makes it if it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made, or is not this user's alone.
+    pub fn open(path: PathBuf) -> Result<Self, StageError> {
+        let fail = |source| StageError { path: path.clone(), source };
+        create_private(&path).map_err(fail)?;
+        check_private(&path).map_err(fail)?;
+        Ok(Self(path))
+    }
+
+    /// Makes the copy of a file, unless it is there already.
+    ///
+    /// # Errors
+    /// See [`StageError`].
+    ///
+    /// # Blocking
+    /// Hashes and writes the whole file.
+    pub fn stage(&self, inspected: Inspected) -> Result<Staged, StageError> {
+        let digest = Digest::of(&inspected.bytes);
+        let path = self.0.join(format!("{digest}.{}", std::env::consts::DLL_EXTENSION));
+        let fail = |source| StageError { path: path.clone(), source };
+        if !holds(&path, &inspected.bytes) {
+            let mut draft = draft(&self.0, digest).map_err(fail)?;
+            draft.file.write_all(&inspected.bytes).map_err(fail)?;
+            draft.file.sync_data().map_err(fail)?;
+            fs::rename(&draft.path, &path).map_err(fail)?;
+        }
+        Ok(Staged { origin: inspected.path, path, digest, metadata: inspected.metadata })
+    }
+}
+
+/// Whether a file is there already, with the same bytes.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64)
+        && fs::read(path).is_ok_and(|found| found == bytes)
+}
+
+struct Draft {
+    path: PathBuf,
+    file: fs::File,
+}
+
+/// A fresh file beside the copy, so that two hosts at once do not write into each other's.
+fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
+    let path = folder.join(format!("{digest}.{}.draft", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path)?;
+    Ok(Draft { path, file })
+}
+
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Whoever else may write there could swap a copy between judging and loading.
+#[cfg(unix)]
+fn check_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::symlink_metadata(path)?;
+    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if ours && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder must belong to this user, and nobody else may write to it"))
+}
+
+#[cfg(not(unix))]
+fn check_private(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mcp_plugin_api::abi::PanicMode;
+
+    fn inspected(bytes: &[u8]) -> Inspected {
+        let metadata = Metadata {
+            format: 1,
+            name: "x".to_owned(),
+            version: "1.0.0".to_owned(),
+            description: String::new(),
+            abi: String::new(),
+            level: 1,
+            api: String::new(),
+            panic: PanicMode::Unwind,
+        };
+        Inspected { path: "x.so".into(), bytes: bytes.to_vec(), metadata }
+    }
+
+    #[test]
+    fn copies_are_named_by_their_content_and_a_spoilt_copy_is_made_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let stage = StageDirectory::open(root.path().join("stage")).unwrap();
+        let staged = stage.stage(inspected(b"abc")).unwrap();
+        let name = staged.path.file_stem().unwrap().to_str().unwrap();
+        assert_eq!(name, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        fs::write(&staged.path, b"xyz").unwrap();
+        stage.stage(inspected(b"abc")).unwrap();
+        assert_eq!(fs::read(&staged.path).unwrap(), b"abc");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(StageDirectory::open(root.path().to_owned()).is_err());
+    }
+}

@@ -1,0 +1,281 @@
+//! Questions to the client, as a dialect writes them.
+
+use super::{ClientProfile, Dialect};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// A question of a plugin to the client or its user, in no revision's terms.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// A form for the user.
+    Form {
+        /// What it is for.
+        message: String,
+        /// Its fields.
+        schema: Value,
+    },
+    /// A URL for the user to open.
+    Url {
+        /// Names the matter, for the word that it is done.
+        id: String,
+        /// What it is for.
+        message: String,
+        /// The URL.
+        url: String,
+    },
+    /// A question to the client's model.
+    Sample(Value),
+    /// The client's roots.
+    Roots,
+}
+
+/// A request to a client.
+#[derive(Debug, PartialEq)]
+pub struct AskRequest {
+    /// The method.
+    pub method: &'static str,
+    /// The params.
+    pub params: Value,
+}
+
+/// Why a question is not put to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskRefused {
+    /// The client did not declare that it can be asked this (2025-era L-05).
+    #[error("the client did not declare the capability '{0}'")]
+    MissingCapability(&'static str),
+    /// The client's revision cannot express it.
+    #[error("the client's revision cannot express {0}")]
+    Inexpressible(&'static str),
+    /// The question breaks a rule of the protocol.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+impl Ask {
+    /// The request that puts the question to a client.
+    ///
+    /// # Errors
+    /// See [`AskRefused`].
+    pub fn request(self, dialect: &Dialect, client: &ClientProfile) -> Result<AskRequest, AskRefused> {
+        let features = &dialect.features;
+        match self {
+            Self::Form { message, schema } => {
+                if !client.elicit_form || !features.third_wave {
+                    return Err(AskRefused::MissingCapability("elicitation"));
+                }
+                let params = if features.fourth_wave {
+                    json!({"mode": "form", "message": message, "requestedSchema": schema})
+                } else {
+                    json!({"message": message, "requestedSchema": older_form(schema)?})
+                };
+                Ok(AskRequest { method: "elicitation/create", params })
+            }
+            Self::Url { id, message, url } => {
+                if !client.elicit_url || !features.fourth_wave {
+                    return Err(AskRefused::MissingCapability("elicitation.url"));
+                }
+                let params = json!({"mode": "url", "message": message, "url": url, "elicitationId": id});
+                Ok(AskRequest { method: "elicitation/create", params })
+            }
+            Self::Sample(params) => {
+                if !client.sampling {
+                    return Err(AskRefused::MissingCapability("sampling"));
+                }
+                let wants_tools = params.get("tools").is_some() || params.get("toolChoice").is_some();
+                if wants_tools && !(client.sampling_tools && features.fourth_wave) {
+                    return Err(AskRefused::MissingCapability("sampling.tools"));
+                }
+                check_tool_messages(&params)?;
+                let params = if features.fourth_wave { params } else { older_sampling(params)? };
+                Ok(AskRequest { method: "sampling/createMessage", params })
+            }
+            Self::Roots if client.roots => Ok(AskRequest { method: "roots/list", params: json!({}) }),
+            Self::Roots => Err(AskRefused::MissingCapability("roots")),
+        }
+    }
+}
+
+/// A form for revisions without titled and multiple choices (2025-era C-11, C-12).
+fn older_form(mut schema: Value) -> Result<Value, AskRefused> {
+    let Some(fields) = schema["properties"].as_object_mut() else {
+        return Ok(schema);
+    };
+    for field in fields.values_mut().filter_map(Value::as_object_mut) {
+        if field.get("type").is_some_and(|kind| kind == "array") {
+            return Err(AskRefused::Inexpressible("a choice of several values"));
+        }
+        if let Some(Value::Array(choices)) = field.shift_remove("oneOf") {
+            let pick = |key: &str| choices.iter().map(|choice| choice[key].clone()).collect::<Value>();
+            let (values, names) = (pick("const"), pick("title"));
+            field.insert("enum".to_owned(), values);
+            field.insert("enumNames".to_owned(), names);
+        }
+        if field.get("type").is_some_and(|kind| kind != "boolean") {
+            field.shift_remove("default");
+        }
+        field.shift_remove("pattern");
+    }
+    Ok(schema)
+}
+
+/// Sampling for revisions whose messages have one block each.
+fn older_sampling(mut params: Value) -> Result<Value, AskRefused> {
+    let messages = params["messages"].as_array_mut().into_iter().flatten();
+    for message in messages {
+        if let Value::Array(blocks) = message["content"].take() {
+            let mut blocks = blocks.into_iter();
+            match (blocks.next(), blocks.next()) {
+                (Some(only), None) => message["content"] = only,
+                _ => return Err(AskRefused::Inexpressible("a message with several blocks")),
+            }
+        }
+    }
+    Ok(params)
+}
+
+/// Every use of a tool is answered by the very next message, which holds nothing else (2025-era C-04).
+fn check_tool_messages(params: &Value) -> Result<(), AskRefused> {
+    const UNANSWERED: AskRefused =
+        AskRefused::Invalid("every tool use must be answered by the next message, which holds tool results only");
+    let mut open: Vec<&str> = Vec::new();
+    for message in params["messages"].as_array().into_iter().flatten() {
+        let blocks = match &message["content"] {
+            Value::Array(blocks) => blocks.as_slice(),
+            block => std::slice::from_ref(block),
+        };
+        let results: Vec<&str> =
+            blocks.iter().filter(|block| block["type"] == "tool_result").filter_map(|block| block["toolUseId"].as_str()).collect();
+        let mixed = !results.is_empty() && results.len() != blocks.len();
+        if mixed || results.len() != open.len() || !open.iter().all(|id| results.contains(id)) {
+            return Err(UNANSWERED);
+        }
+        open = blocks.iter().filter(|block| block["type"] == "tool_use").filter_map(|block| block["id"].as_str()).collect();
+    }
+    if open.is_empty() { Ok(()) } else { Err(UNANSWERED) }
+}
+
+/// Judges a client's answer by its kind, before a plugin sees it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_answer(method: &str, answer: &RawValue) -> Result<(), &'static str> {
+    #[derive(Deserialize)]
+    struct Elicited {
+        action: String,
+        content: Option<Map<String, Value>>,
+    }
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "decoding is the check")]
+    struct Sampled<'a> {
+        role: String,
+        model: String,
+        #[serde(borrow)]
+        content: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "decoding is the check")]
+    struct Roots {
+        roots: Vec<Root>,
+    }
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "decoding is the check")]
+    struct Root {
+        uri: String,
+    }
+    let fits = match method {
+        "elicitation/create" => serde_json::from_str::<Elicited>(answer.get()).is_ok_and(|answer| {
+            // An accepted URL has no content.
+            matches!(answer.action.as_str(), "accept" | "decline" | "cancel")
+                && answer.content.is_none_or(|content| content.len() <= MAX_FORM_FIELDS)
+        }),
+        "sampling/createMessage" => serde_json::from_str::<Sampled<'_>>(answer.get()).is_ok(),
+        _ => serde_json::from_str::<Roots>(answer.get()).is_ok(),
+    };
+    if fits { Ok(()) } else { Err("the client's answer is not of the promised shape") }
+}
+
+/// Fields that an answered form may have.
+const MAX_FORM_FIELDS: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn everything() -> ClientProfile {
+        ClientProfile {
+            roots: true,
+            sampling: true,
+            sampling_tools: true,
+            elicit_form: true,
+            elicit_url: true,
+            ..ClientProfile::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(ask: Ask, revision: &str, expected: Result<Value, AskRefused>) {
+        let request = ask.request(Dialect::stateful(revision).unwrap(), &everything());
+        assert_eq!(request.map(|request| request.params), expected);
+    }
+
+    fn form() -> Ask {
+        Ask::Form {
+            message: "m".to_owned(),
+            schema: json!({"type": "object", "properties": {
+                "size": {"type": "string", "oneOf": [{"const": "s", "title": "Small"}], "default": "s"},
+                "gift": {"type": "boolean", "default": true}
+            }}),
+        }
+    }
+
+    #[test]
+    fn a_form_is_degraded_for_2025_06_18_and_has_no_mode_there() {
+        let Ask::Form { schema, .. } = form() else { unreachable!() };
+        check(form(), "2025-11-25", Ok(json!({"mode": "form", "message": "m", "requestedSchema": schema})));
+        check(
+            form(),
+            "2025-06-18",
+            Ok(json!({"message": "m", "requestedSchema": {"type": "object", "properties": {
+                "size": {"type": "string", "enum": ["s"], "enumNames": ["Small"]},
+                "gift": {"type": "boolean", "default": true}
+            }}})),
+        );
+        check(form(), "2025-03-26", Err(AskRefused::MissingCapability("elicitation")));
+    }
+
+    #[test]
+    fn several_choices_cannot_be_said_in_2025_06_18() {
+        let ask = Ask::Form {
+            message: String::new(),
+            schema: json!({"properties": {"a": {"type": "array", "items": {"enum": ["x"]}}}}),
+        };
+        check(ask, "2025-06-18", Err(AskRefused::Inexpressible("a choice of several values")));
+    }
+
+    #[test]
+    fn a_client_that_declared_nothing_is_never_asked() {
+        let dialect = Dialect::stateful("2025-11-25").unwrap();
+        for ask in [form(), Ask::Roots, Ask::Sample(json!({"messages": []}))] {
+            assert!(matches!(
+                ask.request(dialect, &ClientProfile::default()),
+                Err(AskRefused::MissingCapability(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn open_tool_uses_are_refused() {
+        let user = json!({"role": "user", "content": {"type": "text", "text": "t"}});
+        let using = json!({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "n", "input": {}}]});
+        let result = json!({"role": "user", "content": [{"type": "tool_result", "toolUseId": "1", "content": []}]});
+        let params = json!({"messages": [user, using, result], "maxTokens": 1, "tools": []});
+        check(Ask::Sample(params.clone()), "2025-11-25", Ok(params));
+        let open = Ask::Sample(json!({"messages": [user, using], "maxTokens": 1}));
+        assert!(matches!(
+            open.request(Dialect::stateful("2025-11-25").unwrap(), &everything()),
+            Err(AskRefused::Invalid(_))
+        ));
+    }
+}

@@ -1,0 +1,145 @@
+//! The revisions, and what each of them has: one table, decided once.
+
+use super::Method;
+use super::method::STATEFUL_METHODS;
+
+/// A family of revisions that share how a conversation works.
+#[derive(Debug)]
+pub struct Era {
+    /// For logs.
+    pub name: &'static str,
+    /// The methods that clients may call.
+    pub methods: &'static [(&'static str, Method)],
+}
+
+/// Revisions with `initialize` and a session: 2024-11-05 to 2025-11-25.
+pub static STATEFUL_ERA: Era = Era { name: "stateful", methods: STATEFUL_METHODS };
+
+impl Era {
+    /// The method of a name.
+    #[must_use]
+    pub fn method(&self, name: &str) -> Option<Method> {
+        self.methods.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+}
+
+/// What happens to a batch (2025-era J-06).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batches {
+    /// The revision has them.
+    Accepted,
+    /// The revision is silent; accepted where one connection is one session.
+    Tolerated,
+    /// The revision forbids them.
+    Refused,
+}
+
+/// One revision as this host speaks it.
+#[derive(Debug)]
+pub struct Dialect {
+    /// As it is written in messages.
+    pub revision: &'static str,
+    /// Its place among all dialects, for tables by dialect.
+    pub index: usize,
+    /// Its family.
+    pub era: &'static Era,
+    /// What it has.
+    pub features: Features,
+}
+
+/// What a revision has. A feature that it lacks is left out of every answer, or degraded.
+#[derive(Debug, Clone, Copy)]
+pub struct Features {
+    /// Arrays of messages.
+    pub batches: Batches,
+    /// Tool annotations, audio, the message of progress, the capability `completions`.
+    pub second_wave: bool,
+    /// Titles, structured results, resource links, forms, `_meta` on items, `context` of completions.
+    pub third_wave: bool,
+    /// Icons, URL elicitation, rich forms, sampling with tools, the server's description.
+    pub fourth_wave: bool,
+    /// An empty event first on every stream, and `retry` before a planned end (2025-era H-09, H-10).
+    pub primed_streams: bool,
+}
+
+const OLDEST: Features = Features {
+    batches: Batches::Tolerated,
+    second_wave: false,
+    third_wave: false,
+    fourth_wave: false,
+    primed_streams: false,
+};
+
+/// The stateful revisions, oldest first.
+static STATEFUL: [Dialect; 4] = [
+    Dialect { revision: "2024-11-05", index: 0, era: &STATEFUL_ERA, features: OLDEST },
+    Dialect {
+        revision: "2025-03-26",
+        index: 1,
+        era: &STATEFUL_ERA,
+        features: Features { batches: Batches::Accepted, second_wave: true, ..OLDEST },
+    },
+    Dialect {
+        revision: "2025-06-18",
+        index: 2,
+        era: &STATEFUL_ERA,
+        features: Features { batches: Batches::Refused, second_wave: true, third_wave: true, ..OLDEST },
+    },
+    Dialect {
+        revision: "2025-11-25",
+        index: 3,
+        era: &STATEFUL_ERA,
+        features: Features {
+            batches: Batches::Refused,
+            second_wave: true,
+            third_wave: true,
+            fourth_wave: true,
+            primed_streams: true,
+        },
+    },
+];
+
+impl Dialect {
+    /// How many dialects there are.
+    pub const COUNT: usize = STATEFUL.len();
+
+    /// The stateful dialect of a revision.
+    #[must_use]
+    pub fn stateful(revision: &str) -> Option<&'static Self> {
+        STATEFUL.iter().find(|dialect| dialect.revision == revision)
+    }
+
+    /// The dialect of a session whose client asked for `requested`: that one, or else the newest (2025-era L-03, L-04).
+    #[must_use]
+    pub fn negotiate(requested: &str) -> &'static Self {
+        Self::stateful(requested).unwrap_or(&STATEFUL[STATEFUL.len() - 1])
+    }
+
+    /// All dialects, oldest first.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        &STATEFUL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_revision_is_answered_with_itself_and_others_with_the_newest() {
+        for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+            assert_eq!(Dialect::negotiate(revision).revision, revision);
+        }
+        for revision in ["2026-07-28", "1999-01-01", ""] {
+            assert_eq!(Dialect::negotiate(revision).revision, "2025-11-25", "{revision}");
+        }
+    }
+
+    #[test]
+    fn the_index_is_the_place() {
+        for (place, dialect) in Dialect::all().iter().enumerate() {
+            assert_eq!(dialect.index, place);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The params of the methods, borrowed from the message.
+
+use super::{Fault, LogLevel};
+use crate::wire::{Id, Text};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Reads the params of a request.
+///
+/// # Errors
+/// [`Fault::InvalidParams`] naming the member; values are not quoted, they may be secret.
+pub fn read_params<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Fault> {
+    serde_json::from_str(params.map_or("{}", RawValue::get)).map_err(|error| {
+        let message = error.to_string();
+        let reason = match message.split_once('`') {
+            // "missing field `x`", "duplicate field `x`"
+            Some((kind, rest)) if kind.ends_with("field ") => {
+                let name = rest.split('`').next().unwrap_or_default();
+                format!("{kind}'{name}'")
+            }
+            _ => "a member has the wrong type".to_owned(),
+        };
+        Fault::invalid_params(format!("invalid params: {reason}"))
+    })
+}
+
+/// `tools/call`.
+#[derive(Debug, Deserialize)]
+pub struct CallToolParams<'a> {
+    /// Which tool.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// Its arguments, untouched.
+    #[serde(borrow)]
+    pub arguments: Option<&'a RawValue>,
+    /// `_meta`, untouched.
+    #[serde(borrow, rename = "_meta")]
+    pub meta: Option<&'a RawValue>,
+}
+
+/// `prompts/get`.
+#[derive(Debug, Deserialize)]
+pub struct GetPromptParams<'a> {
+    /// Which prompt.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// Its arguments, untouched.
+    #[serde(borrow)]
+    pub arguments: Option<&'a RawValue>,
+    /// `_meta`, untouched.
+    #[serde(borrow, rename = "_meta")]
+    pub meta: Option<&'a RawValue>,
+}
+
+/// `resources/read`, `resources/subscribe`, `resources/unsubscribe`.
+#[derive(Debug, Deserialize)]
+pub struct UriParams<'a> {
+    /// Which resource.
+    #[serde(borrow)]
+    pub uri: Text<'a>,
+    /// `_meta`, untouched.
+    #[serde(borrow, rename = "_meta")]
+    pub meta: Option<&'a RawValue>,
+}
+
+/// The lists.
+#[derive(Debug, Deserialize)]
+pub struct ListParams<'a> {
+    /// Where the page before ended.
+    #[serde(borrow)]
+    pub cursor: Option<Text<'a>>,
+}
+
+/// `completion/complete` (2025-era U-10).
+#[derive(Debug, Deserialize)]
+pub struct CompleteParams<'a> {
+    /// Of what.
+    #[serde(rename = "ref")]
+    pub reference: CompletionReference,
+    /// Of which argument.
+    #[serde(borrow)]
+    pub argument: CompletedArgument<'a>,
+    /// The other arguments.
+    #[serde(default)]
+    pub context: CompletionContext,
+}
+
+/// What is completed.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type")]
+pub enum CompletionReference {
+    /// An argument of a prompt.
+    #[serde(rename = "ref/prompt")]
+    Prompt {
+        /// The prompt.
+        name: String,
+    },
+    /// A parameter of a template.
+    #[serde(rename = "ref/resource")]
+    Resource {
+        /// The template.
+        uri: String,
+    },
+}
+
+/// The argument and what was typed of it.
+#[derive(Debug, Deserialize)]
+pub struct CompletedArgument<'a> {
+    /// The argument.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// What was typed.
+    #[serde(borrow)]
+    pub value: Text<'a>,
+}
+
+/// The other arguments.
+#[derive(Debug, Default, Deserialize)]
+pub struct CompletionContext {
+    /// Name and value.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+}
+
+/// `logging/setLevel`.
+#[derive(Debug, Deserialize)]
+pub struct SetLevelParams {
+    /// The least level that is wanted.
+    pub level: LogLevel,
+}
+
+/// `notifications/cancelled`.
+#[derive(Debug, Deserialize)]
+pub struct CancelledParams<'a> {
+    /// Which request.
+    #[serde(borrow, rename = "requestId")]
+    pub request_id: &'a RawValue,
+}
+
+/// What `_meta` of a request says.
+#[derive(Debug, Default)]
+pub struct Meta {
+    /// Names the request in progress notifications: a string or an integer, as JSON.
+    pub progress_token: Option<Id>,
+}
+
+/// Reads `_meta`.
+///
+/// # Errors
+/// [`Fault::InvalidParams`] when it is no object, or its progress token is neither string nor integer.
+pub fn read_meta(meta: Option<&RawValue>) -> Result<Meta, Fault> {
+    #[derive(Deserialize)]
+    struct Members<'a> {
+        #[serde(borrow, rename = "progressToken")]
+        progress_token: Option<&'a RawValue>,
+    }
+    let Some(meta) = meta else {
+        return Ok(Meta::default());
+    };
+    let members: Members<'_> =
+        serde_json::from_str(meta.get()).map_err(|_| Fault::invalid_params("invalid params: '_meta' must be an object"))?;
+    let progress_token = members.progress_token.map(|token| {
+        Id::from_raw(token).ok_or_else(|| Fault::invalid_params("'progressToken' must be a string or an integer"))
+    });
+    Ok(Meta { progress_token: progress_token.transpose()? })
+}

@@ -1,0 +1,186 @@
+//! What plugins give, checked once and brought into a dialect.
+//!
+//! The common case passes through untouched: a newest client gets the plugin's bytes as they are.
+
+use super::Dialect;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// Why a plugin's result cannot be passed on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResultError {
+    /// Larger than is allowed.
+    #[error("its result has {bytes} bytes, {max} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Not UTF-8.
+    #[error("its result is not UTF-8")]
+    NotUtf8,
+    /// Not JSON, or not of the shape that was promised.
+    #[error("its result is not of the promised shape: {0}")]
+    WrongShape(String),
+}
+
+/// The members of a tool's result that matter to a host.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolResultView<'a> {
+    #[serde(borrow)]
+    content: &'a RawValue,
+    #[serde(borrow)]
+    structured_content: Option<&'a RawValue>,
+    #[serde(default)]
+    is_error: bool,
+}
+
+/// Checks a tool's result and writes it in a dialect. `check_structured` judges the structured part, if there is one.
+///
+/// # Errors
+/// See [`ResultError`].
+pub fn tool_result(
+    dialect: &Dialect,
+    bytes: Vec<u8>,
+    max_bytes: usize,
+    check_structured: impl FnOnce(Option<&RawValue>) -> Result<(), String>,
+) -> Result<Bytes, ResultError> {
+    let text = text_of(&bytes, max_bytes)?;
+    let view: ToolResultView<'_> = serde_json::from_str(text).map_err(wrong_shape)?;
+    if !view.content.get().starts_with('[') {
+        return Err(ResultError::WrongShape("'content' is not an array".to_owned()));
+    }
+    if !view.is_error {
+        check_structured(view.structured_content).map_err(ResultError::WrongShape)?;
+    }
+    let features = &dialect.features;
+    // Only objects may be structured results in this era (2025-era T-05); the text copy stays.
+    let keeps_structured =
+        view.structured_content.is_none_or(|value| features.third_wave && value.get().starts_with('{'));
+    if features.fourth_wave && keeps_structured {
+        return Ok(one_line(bytes));
+    }
+    let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
+    if !keeps_structured {
+        result.shift_remove("structuredContent");
+    }
+    if let Some(Value::Array(content)) = result.get_mut("content") {
+        content.iter_mut().for_each(|block| degrade_content(dialect, block));
+    }
+    Ok(Value::Object(result).to_string().into())
+}
+
+/// Checks a prompt's result and writes it in a dialect.
+///
+/// # Errors
+/// See [`ResultError`].
+pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<Bytes, ResultError> {
+    #[derive(Deserialize)]
+    struct View<'a> {
+        #[serde(borrow)]
+        messages: Vec<&'a RawValue>,
+    }
+    let text = text_of(&bytes, max_bytes)?;
+    let _: Vec<_> = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?.messages;
+    if dialect.features.fourth_wave {
+        return Ok(one_line(bytes));
+    }
+    let mut result: Value = serde_json::from_str(text).map_err(wrong_shape)?;
+    if let Some(messages) = result["messages"].as_array_mut() {
+        messages.iter_mut().for_each(|message| degrade_content(dialect, &mut message["content"]));
+    }
+    Ok(result.to_string().into())
+}
+
+/// Checks a resource's result.
+///
+/// # Errors
+/// See [`ResultError`].
+pub fn resource_result(bytes: Vec<u8>, max_bytes: usize) -> Result<Bytes, ResultError> {
+    #[derive(Deserialize)]
+    struct View<'a> {
+        #[serde(borrow)]
+        contents: Vec<&'a RawValue>,
+    }
+    let text = text_of(&bytes, max_bytes)?;
+    let _: Vec<_> = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?.contents;
+    Ok(one_line(bytes))
+}
+
+/// Checks proposals, keeps the first hundred of them, and wraps them (2025-era U-10).
+///
+/// # Errors
+/// See [`ResultError`].
+pub fn completion_result(bytes: &[u8], max_bytes: usize) -> Result<Bytes, ResultError> {
+    let text = text_of(bytes, max_bytes)?;
+    let mut completion: mcp_plugin_api::Completion = serde_json::from_str(text).map_err(wrong_shape)?;
+    if completion.values.len() > mcp_plugin_api::Completion::MAX_VALUES {
+        completion.values.truncate(mcp_plugin_api::Completion::MAX_VALUES);
+        completion.has_more = Some(true);
+    }
+    Ok(json!({"completion": completion}).to_string().into())
+}
+
+/// A failed tool's result, for the model to read (2025-era T-08, T-09).
+#[must_use]
+pub fn tool_error(message: &str) -> Bytes {
+    json!({"content": [{"type": "text", "text": message}], "isError": true}).to_string().into()
+}
+
+fn text_of(bytes: &[u8], max: usize) -> Result<&str, ResultError> {
+    if bytes.len() > max {
+        return Err(ResultError::TooLarge { bytes: bytes.len(), max });
+    }
+    std::str::from_utf8(bytes).map_err(|_| ResultError::NotUtf8)
+}
+
+fn wrong_shape(error: serde_json::Error) -> ResultError {
+    ResultError::WrongShape(if error.is_data() { error.to_string() } else { "it is not JSON".to_owned() })
+}
+
+/// Line breaks between tokens are legal JSON, but would break the frames of stdio and SSE.
+fn one_line(bytes: Vec<u8>) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &bytes).is_none() {
+        return bytes.into();
+    }
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(value) => value.to_string().into(),
+        // The caller has read it as JSON; only nesting beyond serde's bound can fail now.
+        Err(_) => tool_error("the result is nested too deep"),
+    }
+}
+
+/// Replaces a block of content that a dialect lacks by text (2025-era T-06).
+fn degrade_content(dialect: &Dialect, block: &mut Value) {
+    let features = &dialect.features;
+    let text = |text: String| json!({"type": "text", "text": text});
+    match block["type"].as_str() {
+        Some("audio") if !features.second_wave => {
+            *block = text(format!("[audio, {}]", block["mimeType"].as_str().unwrap_or("unknown type")));
+        }
+        Some("resource_link") if !features.third_wave => {
+            *block = text(block["uri"].as_str().unwrap_or_default().to_owned());
+        }
+        Some("resource_link") => {
+            if let Some(block) = block.as_object_mut() {
+                block.shift_remove("icons");
+            }
+        }
+        _ => {}
+    }
+    if !features.third_wave
+        && let Some(block) = block.as_object_mut()
+    {
+        block.shift_remove("_meta");
+        if let Some(Value::Object(annotations)) = block.get_mut("annotations") {
+            annotations.shift_remove("lastModified");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+use super::*;
+
+const MAX: usize = 1000;
+
+#[track_caller]
+fn check(revision: &str, result: &str, expected: Result<&str, ResultError>) {
+    let dialect = Dialect::stateful(revision).unwrap();
+    let written = tool_result(dialect, result.as_bytes().to_vec(), MAX, |_| Ok(()));
+    assert_eq!(written.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()), expected.map(str::to_owned));
+}
+
+#[test]
+fn the_newest_revision_gets_the_bytes_as_they_are() {
+    let result = r#"{ "content":[ ],"structuredContent": {"a":1}, "isError":false}"#;
+    check("2025-11-25", result, Ok(result));
+}
+
+#[test]
+fn structured_results_are_dropped_where_the_revision_lacks_them() {
+    let result = r#"{"content":[],"structuredContent":{"a":1}}"#;
+    check("2025-06-18", result, Ok(result));
+    check("2025-03-26", result, Ok(r#"{"content":[]}"#));
+    check("2024-11-05", result, Ok(r#"{"content":[]}"#));
+}
+
+#[test]
+fn structured_results_that_are_no_objects_are_dropped_in_this_era() {
+    check("2025-11-25", r#"{"content":[],"structuredContent":[1]}"#, Ok(r#"{"content":[]}"#));
+    check("2025-06-18", r#"{"content":[],"structuredContent":7}"#, Ok(r#"{"content":[]}"#));
+}
+
+#[test]
+fn newer_content_becomes_text_for_older_revisions() {
+    let link = r#"{"content":[{"type":"resource_link","uri":"a://b","name":"b"}]}"#;
+    check("2025-06-18", link, Ok(link));
+    check("2025-03-26", link, Ok(r#"{"content":[{"type":"text","text":"a://b"}]}"#));
+    let audio = r#"{"content":[{"type":"audio","data":"","mimeType":"audio/wav"}]}"#;
+    check("2025-03-26", audio, Ok(audio));
+    check("2024-11-05", audio, Ok(r#"{"content":[{"type":"text","text":"[audio, audio/wav]"}]}"#));
+}
+
+#[test]
+fn line_breaks_between_tokens_are_removed() {
+    check("2025-11-25", "{\"content\":\n[\r\n]}", Ok(r#"{"content":[]}"#));
+}
+
+#[test]
+fn broken_results_are_named() {
+    check("2025-11-25", "{", Err(ResultError::WrongShape("it is not JSON".to_owned())));
+    check("2025-11-25", "{\"content\":[\"\n\"]}", Err(ResultError::WrongShape("it is not JSON".to_owned())));
+    check("2025-11-25", "{\"content\":{}}", Err(ResultError::WrongShape("'content' is not an array".to_owned())));
+    let broken = tool_result(Dialect::stateful("2025-11-25").unwrap(), vec![b'"', 0xff, b'"'], MAX, |_| Ok(()));
+    assert_eq!(broken, Err(ResultError::NotUtf8));
+}
+
+#[test]
+fn a_result_at_the_limit_is_passed_on_and_one_more_byte_is_not() {
+    let longest = format!(r#"{{"content":[]{}}}"#, " ".repeat(MAX - 14));
+    assert_eq!(longest.len(), MAX);
+    check("2025-11-25", &longest, Ok(&longest));
+    check("2025-11-25", &format!("{longest} "), Err(ResultError::TooLarge { bytes: MAX + 1, max: MAX }));
+}

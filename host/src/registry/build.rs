@@ -1,0 +1,196 @@
+//! From what plugins offer to a snapshot: order, names, clashes.
+
+use super::{Callee, Place, Prompt, Resource, Snapshot, Template, Tool, Validator};
+use globset::GlobSet;
+use mcp_plugin_api::manifest::Manifest;
+use mcp_plugin_api::uri_template::UriTemplate;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+/// What one plugin offers, and what the operator lets through.
+pub struct Offer {
+    /// Who answers. Its name is the plugin's.
+    pub callee: Arc<dyn Callee>,
+    /// What it has.
+    pub manifest: Arc<Manifest>,
+    /// What the operator lets through.
+    pub selection: Selection,
+}
+
+/// What the operator lets through of a plugin.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Put before the names of its tools and prompts.
+    pub prefix: String,
+    /// Tools that are let through, by their own names; all where this is nothing.
+    pub allow: Option<GlobSet>,
+    /// Tools that are held back, even if allowed.
+    pub deny: GlobSet,
+}
+
+impl Selection {
+    fn lets_through(&self, tool: &str) -> bool {
+        self.allow.as_ref().is_none_or(|allow| allow.is_match(tool)) && !self.deny.is_match(tool)
+    }
+}
+
+/// An item that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Clash {
+    /// Two plugins offer the same name: the first by plugin name keeps it.
+    #[error("{kind} '{name}' of plugin '{refused}' is left out: plugin '{kept}' has it; give one of them a prefix")]
+    Name {
+        /// `tool`, `prompt`, `resource` or `template`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// Who keeps it.
+        kept: String,
+        /// Who does not get it.
+        refused: String,
+    },
+    /// The item itself is not usable.
+    #[error("{kind} '{name}' of plugin '{plugin}' is left out: {reason}")]
+    Unusable {
+        /// `tool` or `template`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The plugin.
+        plugin: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Builds a snapshot. The order is the plugins' names, then their own; the outcome does not depend on the order of
+/// `offers`.
+#[must_use]
+pub fn build(mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
+    offers.sort_by(|one, other| one.callee.plugin().cmp(other.callee.plugin()));
+    let mut builder = Builder::default();
+    for offer in &offers {
+        builder.add(offer);
+    }
+    builder.snapshot.instructions = instructions(&offers);
+    (builder.snapshot, builder.clashes)
+}
+
+#[derive(Default)]
+struct Builder {
+    snapshot: Snapshot,
+    owners: HashMap<(&'static str, String), Arc<str>>,
+    clashes: Vec<Clash>,
+}
+
+impl Builder {
+    fn add(&mut self, offer: &Offer) {
+        let Offer { callee, manifest, selection } = offer;
+        let plugin = callee.plugin();
+        let place = |index| Place { plugin: Arc::clone(plugin), index };
+        for (index, definition) in manifest.tools.iter().enumerate() {
+            let name = format!("{}{}", selection.prefix, definition.name);
+            if !selection.lets_through(&definition.name) || !self.claim("tool", &name, plugin) {
+                continue;
+            }
+            let validators = self.validators(&name, plugin, definition);
+            let Some((input, output)) = validators else {
+                continue;
+            };
+            self.snapshot.tools_by_name.insert(name.clone(), self.snapshot.tools.len());
+            let definition = definition.clone();
+            let callee = Arc::clone(callee);
+            let tool = Tool { name, place: place(index), definition, callee, input, output };
+            self.snapshot.tools.push(Arc::new(tool));
+        }
+        for (index, definition) in manifest.resources.iter().enumerate() {
+            if self.claim("resource", &definition.uri, plugin) {
+                let (definition, callee) = (definition.clone(), Arc::clone(callee));
+                self.snapshot.resources_by_uri.insert(definition.uri.clone(), self.snapshot.resources.len());
+                self.snapshot.resources.push(Resource { place: place(index), definition, callee });
+            }
+        }
+        for (index, definition) in manifest.templates.iter().enumerate() {
+            if !self.claim("template", &definition.uri_template, plugin) {
+                continue;
+            }
+            match UriTemplate::parse(&definition.uri_template) {
+                Ok(pattern) => {
+                    let (definition, callee) = (definition.clone(), Arc::clone(callee));
+                    self.snapshot.templates.push(Template { place: place(index), definition, pattern, callee });
+                }
+                Err(error) => self.clashes.push(Clash::Unusable {
+                    kind: "template",
+                    name: definition.uri_template.clone(),
+                    plugin: plugin.to_string(),
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        for (index, definition) in manifest.prompts.iter().enumerate() {
+            let name = format!("{}{}", selection.prefix, definition.name);
+            if self.claim("prompt", &name, plugin) {
+                let (definition, callee) = (definition.clone(), Arc::clone(callee));
+                self.snapshot.prompts_by_name.insert(name.clone(), self.snapshot.prompts.len());
+                self.snapshot.prompts.push(Prompt { name, place: place(index), definition, callee });
+            }
+        }
+    }
+
+    /// Gives a name to the first plugin that wants it.
+    fn claim(&mut self, kind: &'static str, name: &str, plugin: &Arc<str>) -> bool {
+        match self.owners.entry((kind, name.to_owned())) {
+            Entry::Vacant(free) => {
+                free.insert(Arc::clone(plugin));
+                true
+            }
+            Entry::Occupied(owner) => {
+                self.clashes.push(Clash::Name {
+                    kind,
+                    name: name.to_owned(),
+                    kept: owner.get().to_string(),
+                    refused: plugin.to_string(),
+                });
+                false
+            }
+        }
+    }
+
+    /// The judges of a tool whose plugin does not judge for itself; nothing when a schema cannot be compiled.
+    fn validators(
+        &mut self,
+        name: &str,
+        plugin: &Arc<str>,
+        tool: &mcp_plugin_api::manifest::ToolDefinition,
+    ) -> Option<(Option<Validator>, Option<Validator>)> {
+        let input = (!tool.checks_input).then(|| Validator::compile(&tool.input_schema)).transpose();
+        let output = match tool.output_schema.as_deref() {
+            Some(schema) if !tool.checks_output => Some(Validator::compile(schema)).transpose(),
+            _ => Ok(None),
+        };
+        match (input, output) {
+            (Ok(input), Ok(output)) => Some((input, output)),
+            (Err(reason), _) | (_, Err(reason)) => {
+                self.clashes.push(Clash::Unusable {
+                    kind: "tool",
+                    name: name.to_owned(),
+                    plugin: plugin.to_string(),
+                    reason: format!("its schema is not usable: {reason}"),
+                });
+                None
+            }
+        }
+    }
+}
+
+fn instructions(offers: &[Offer]) -> Option<String> {
+    let told: Vec<String> = offers
+        .iter()
+        .filter_map(|offer| {
+            let text = offer.manifest.instructions.as_ref()?;
+            Some(format!("{}: {text}", offer.callee.plugin()))
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join("\n\n"))
+}

@@ -1,0 +1,146 @@
+//! Lists as clients get them: the bytes of every item, prepared once for each dialect.
+
+use super::{Change, Cursor, Place, Snapshot};
+use crate::protocol::{self, Dialect};
+use std::ops::Range;
+
+/// The lists there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    /// Tools.
+    Tools,
+    /// Resources with a fixed URI.
+    Resources,
+    /// Resources with parameters.
+    Templates,
+    /// Prompts.
+    Prompts,
+}
+
+/// All lists in one dialect.
+pub(super) struct Lists {
+    tools: List,
+    resources: List,
+    templates: List,
+    prompts: List,
+}
+
+/// One list: all items as JSON, separated by commas, and where each of them is.
+struct List {
+    bytes: Vec<u8>,
+    items: Vec<(Place, Range<usize>)>,
+}
+
+impl FromIterator<(Place, Vec<u8>)> for List {
+    fn from_iter<I: IntoIterator<Item = (Place, Vec<u8>)>>(source: I) -> Self {
+        let mut bytes = Vec::new();
+        let mut items = Vec::new();
+        for (place, item) in source {
+            if !bytes.is_empty() {
+                bytes.push(b',');
+            }
+            let start = bytes.len();
+            bytes.extend_from_slice(&item);
+            items.push((place, start..bytes.len()));
+        }
+        Self { bytes, items }
+    }
+}
+
+impl Lists {
+    pub(super) fn prepare(snapshot: &Snapshot, dialect: &Dialect) -> Self {
+        Self {
+            tools: snapshot
+                .tools
+                .iter()
+                .map(|it| (it.place.clone(), protocol::tool(dialect, &it.name, &it.definition)))
+                .collect(),
+            resources: snapshot
+                .resources
+                .iter()
+                .map(|it| (it.place.clone(), protocol::resource(dialect, &it.definition)))
+                .collect(),
+            templates: snapshot
+                .templates
+                .iter()
+                .map(|it| (it.place.clone(), protocol::template(dialect, &it.definition)))
+                .collect(),
+            prompts: snapshot
+                .prompts
+                .iter()
+                .map(|it| (it.place.clone(), protocol::prompt(dialect, &it.name, &it.definition)))
+                .collect(),
+        }
+    }
+
+    fn of(&self, kind: ListKind) -> &List {
+        match kind {
+            ListKind::Tools => &self.tools,
+            ListKind::Resources => &self.resources,
+            ListKind::Templates => &self.templates,
+            ListKind::Prompts => &self.prompts,
+        }
+    }
+}
+
+impl ListKind {
+    /// The member of the result that holds the items.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+            Self::Prompts => "prompts",
+        }
+    }
+}
+
+impl Snapshot {
+    /// The result of a list request: at most `page_size` items behind `after`.
+    #[must_use]
+    pub fn page(&self, dialect: &Dialect, kind: ListKind, after: Option<&Cursor>, page_size: usize) -> Vec<u8> {
+        let list = self.lists(dialect).of(kind);
+        let first = after.map_or(0, |Cursor(place)| list.items.partition_point(|(at, _)| at <= place));
+        let end = first.saturating_add(page_size).min(list.items.len());
+        let items = match list.items.get(first..end) {
+            None | Some([]) => &[],
+            Some([(_, only)]) => &list.bytes[only.clone()],
+            Some([(_, first), .., (_, last)]) => &list.bytes[first.start..last.end],
+        };
+        let mut result = Vec::with_capacity(items.len() + 64);
+        result.extend_from_slice(b"{\"");
+        result.extend_from_slice(kind.member().as_bytes());
+        result.extend_from_slice(b"\":[");
+        result.extend_from_slice(items);
+        result.push(b']');
+        if end < list.items.len() && end > first {
+            let cursor = Cursor(list.items[end - 1].0.clone());
+            result.extend_from_slice(b",\"nextCursor\":\"");
+            result.extend_from_slice(cursor.encode().as_bytes());
+            result.push(b'"');
+        }
+        result.push(b'}');
+        result
+    }
+}
+
+/// Which lists differ between two snapshots, in any dialect. The newest dialect shows everything there is.
+pub(super) fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
+    let Some(newest) = Dialect::all().last() else {
+        return Vec::new();
+    };
+    let (before, after) = (before.lists(newest), after.lists(newest));
+    let changed = |kind: ListKind| before.of(kind).bytes != after.of(kind).bytes;
+    let mut changes = Vec::new();
+    if changed(ListKind::Tools) {
+        changes.push(Change::List(ListKind::Tools));
+    }
+    // One notification speaks of both lists of resources.
+    if changed(ListKind::Resources) || changed(ListKind::Templates) {
+        changes.push(Change::List(ListKind::Resources));
+    }
+    if changed(ListKind::Prompts) {
+        changes.push(Change::List(ListKind::Prompts));
+    }
+    changes
+}

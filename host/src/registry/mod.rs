@@ -1,0 +1,198 @@
+//! The catalogue: everything that can be called, under the name that clients see.
+//!
+//! Plugins' offers come in, immutable snapshots go out. A reader takes one snapshot for one call and is never surprised;
+//! a writer builds the next one off to the side and swaps it whole. That anything callable is a library, a process or a
+//! server elsewhere is not known here: it is a [`Callee`].
+
+mod build;
+mod callee;
+mod cursor;
+mod events;
+mod lists;
+mod suggest;
+mod validate;
+
+pub use build::{Clash, Offer, Selection, build};
+pub use callee::{Answer, AnswerFuture, Callee, Operation};
+pub use cursor::Cursor;
+pub use events::{Change, Events};
+pub use lists::ListKind;
+pub use suggest::closest;
+pub use validate::Validator;
+
+use crate::protocol::Dialect;
+use lists::Lists;
+use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
+use mcp_plugin_api::uri_template::UriTemplate;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// Where an item comes from. Lists are in this order, and pages end at it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The plugin.
+    pub plugin: Arc<str>,
+    /// The place among the plugin's items of its kind.
+    pub index: usize,
+}
+
+/// A tool that can be called.
+pub struct Tool {
+    /// The name that clients see.
+    pub name: String,
+    /// Where it comes from.
+    pub place: Place,
+    /// What it is.
+    pub definition: ToolDefinition,
+    /// Who runs it.
+    pub callee: Arc<dyn Callee>,
+    /// Judges arguments, where the callee does not do it itself.
+    pub input: Option<Validator>,
+    /// Judges structured results, where the callee does not do it itself.
+    pub output: Option<Validator>,
+}
+
+/// A resource that can be read.
+pub struct Resource {
+    /// Where it comes from.
+    pub place: Place,
+    /// What it is.
+    pub definition: ResourceDefinition,
+    /// Who reads it.
+    pub callee: Arc<dyn Callee>,
+}
+
+/// A family of resources that can be read.
+pub struct Template {
+    /// Where it comes from.
+    pub place: Place,
+    /// What it is.
+    pub definition: TemplateDefinition,
+    /// Which URIs are of it.
+    pub pattern: UriTemplate,
+    /// Who reads them.
+    pub callee: Arc<dyn Callee>,
+}
+
+/// A prompt that can be expanded.
+pub struct Prompt {
+    /// The name that clients see.
+    pub name: String,
+    /// Where it comes from.
+    pub place: Place,
+    /// What it is.
+    pub definition: PromptDefinition,
+    /// Who expands it.
+    pub callee: Arc<dyn Callee>,
+}
+
+/// Everything there is, at one moment.
+#[derive(Default)]
+pub struct Snapshot {
+    tools: Vec<Arc<Tool>>,
+    tools_by_name: HashMap<String, usize>,
+    resources: Vec<Resource>,
+    resources_by_uri: HashMap<String, usize>,
+    templates: Vec<Template>,
+    prompts: Vec<Prompt>,
+    prompts_by_name: HashMap<String, usize>,
+    instructions: Option<String>,
+    lists: [OnceLock<Lists>; Dialect::COUNT],
+}
+
+impl Snapshot {
+    /// The tool of a name.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
+        self.tools_by_name.get(name).map(|index| &self.tools[*index])
+    }
+
+    /// The prompt of a name.
+    #[must_use]
+    pub fn prompt(&self, name: &str) -> Option<&Prompt> {
+        self.prompts_by_name.get(name).map(|index| &self.prompts[*index])
+    }
+
+    /// Who reads a URI: its own resource, or else the first template that it fits.
+    #[must_use]
+    pub fn reader(&self, uri: &str) -> Option<&Arc<dyn Callee>> {
+        if let Some(index) = self.resources_by_uri.get(uri) {
+            return Some(&self.resources[*index].callee);
+        }
+        self.templates.iter().find(|template| template.pattern.matches(uri).is_some()).map(|it| &it.callee)
+    }
+
+    /// The template of a text.
+    #[must_use]
+    pub fn template(&self, uri_template: &str) -> Option<&Template> {
+        self.templates.iter().find(|template| template.definition.uri_template == uri_template)
+    }
+
+    /// All tools, in order.
+    #[must_use]
+    pub fn tools(&self) -> &[Arc<Tool>] {
+        &self.tools
+    }
+
+    /// All resources, in order.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// All templates, in order.
+    #[must_use]
+    pub fn templates(&self) -> &[Template] {
+        &self.templates
+    }
+
+    /// All prompts, in order.
+    #[must_use]
+    pub fn prompts(&self) -> &[Prompt] {
+        &self.prompts
+    }
+
+    /// For the model: how to use the plugins.
+    #[must_use]
+    pub fn instructions(&self) -> Option<&str> {
+        self.instructions.as_deref()
+    }
+
+    fn lists(&self, dialect: &Dialect) -> &Lists {
+        self.lists[dialect.index].get_or_init(|| Lists::prepare(self, dialect))
+    }
+}
+
+/// The published catalogue. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Registry {
+    current: Arc<RwLock<Arc<Snapshot>>>,
+    events: Events,
+}
+
+impl Registry {
+    /// The catalogue of this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// Publishes the next catalogue, and announces the lists that differ.
+    pub fn publish(&self, next: Snapshot) {
+        let next = Arc::new(next);
+        let before = std::mem::replace(&mut *self.current.write(), Arc::clone(&next));
+        for change in lists::differences(&before, &next) {
+            self.events.announce(change);
+        }
+    }
+
+    /// What has changed, as it changes.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+}
+
+#[cfg(test)]
+mod tests;

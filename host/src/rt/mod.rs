@@ -1,0 +1,13 @@
+//! What keeps the process running and lets it stop: drain, owned tasks, counted work.
+//!
+//! Nothing of MCP is known here.
+
+mod blocking;
+mod drain;
+mod in_flight;
+mod stdout;
+
+pub use blocking::{Blocking, BlockingError};
+pub use drain::{Drain, Phase};
+pub use in_flight::{InFlight, InFlightGuard};
+pub use stdout::take_stdout;

@@ -1,0 +1,25 @@
+//! Where messages to a client leave.
+
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What happens to a message when there is no room for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is dropped: progress, logs.
+    MayDrop,
+    /// It is kept, and others make room: requests, answers, changes.
+    MustKeep,
+}
+
+/// A way to a client. No method blocks.
+pub trait Outlet: Send + Sync {
+    /// Sends a message. Gives it back when this way is closed.
+    ///
+    /// # Errors
+    /// The message, when the way is closed.
+    fn send(&self, message: Bytes, delivery: Delivery) -> Result<(), Bytes>;
+
+    /// Frees the client's connection; it comes back after about `retry`. Nothing, where connections are not freed.
+    fn release(&self, _retry: Duration) {}
+}

@@ -1,0 +1,50 @@
+//! The word for operators: alive, ready, and in detail. No session id and no argument is in it.
+
+use serde::Serialize;
+
+/// What is asked by `/health` and its kin.
+pub trait Health: Send + Sync {
+    /// Whether new work is welcome, and everything that is required is there.
+    fn is_ready(&self) -> bool;
+
+    /// Everything in detail.
+    fn detail(&self) -> HealthDetail;
+}
+
+/// The host in detail.
+#[derive(Debug, Serialize)]
+pub struct HealthDetail {
+    /// `ready`, `not ready` or `draining`.
+    pub status: &'static str,
+    /// The host's version.
+    pub version: &'static str,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Sessions that are open.
+    pub sessions: usize,
+    /// Calls under way.
+    pub calls: usize,
+    /// All plugins.
+    pub plugins: Vec<PluginHealth>,
+    /// What the operator should know.
+    pub problems: Vec<String>,
+}
+
+/// One plugin in detail.
+#[derive(Debug, Serialize)]
+pub struct PluginHealth {
+    /// Its name, or its file's.
+    pub name: String,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `ready`, `disabled`, `not a plugin` or `refused`.
+    pub state: &'static str,
+    /// Why it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether the host is not ready without it.
+    pub required: bool,
+    /// Calls under way, those that nobody waits for any more included.
+    pub calls: usize,
+}

@@ -1,0 +1,113 @@
+//! Streams of events: a reader of a session's stream, written as Server-Sent Events.
+
+use crate::session::{Read, Reader};
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, header};
+use bytes::Bytes;
+use futures_util::stream;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// The number of the stream; an event's id is `<stream>-<event>` (2025-era H-17).
+    pub(super) stream: u64,
+    /// An empty event comes first, so that the client can resume (2025-era H-09).
+    pub(super) primed: bool,
+    /// How often an idle stream gets a comment.
+    pub(super) keep_alive: Duration,
+}
+
+/// A response that follows a stream to its end.
+pub(super) fn response(reader: Reader, style: Style) -> Response<Body> {
+    let mut waiting = VecDeque::new();
+    if style.primed {
+        waiting.push_back(Bytes::from(format!("id: {}-0\ndata: \n\n", style.stream)));
+    }
+    let state = Writer { reader: Some(reader), style, waiting };
+    let chunks = stream::unfold(state, |mut writer| async move {
+        let chunk = writer.next().await?;
+        Some((Ok::<_, Infallible>(chunk), writer))
+    });
+    event_stream(Body::from_stream(chunks))
+}
+
+/// A stream without events, for a request that was cancelled.
+pub(super) fn ended() -> Response<Body> {
+    event_stream(Body::empty())
+}
+
+fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // Proxies that buffer would hold events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+struct Writer {
+    /// Gone when nothing follows any more.
+    reader: Option<Reader>,
+    style: Style,
+    waiting: VecDeque<Bytes>,
+}
+
+impl Writer {
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(chunk) = self.waiting.pop_front() {
+            return Some(chunk);
+        }
+        let reader = self.reader.as_mut()?;
+        let Ok(read) = tokio::time::timeout(self.style.keep_alive, reader.next()).await else {
+            return Some(Bytes::from_static(b": keep-alive\n\n"));
+        };
+        match read {
+            Read::Message(number, message) => Some(event(self.style.stream, number, &message)),
+            Read::Release(retry) => {
+                self.reader = None;
+                Some(Bytes::from(format!("retry: {}\n\n", retry.as_millis())))
+            }
+            Read::Finished | Read::Replaced => None,
+            Read::TooSlow => {
+                tracing::info!("a client was too slow for its stream and was disconnected");
+                None
+            }
+        }
+    }
+}
+
+/// One message as an event. Messages of ours have no line breaks.
+fn event(stream: u64, number: u64, message: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(message.len() + 48);
+    event.extend_from_slice(format!("id: {stream}-{number}\ndata: ").as_bytes());
+    event.extend_from_slice(message);
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+/// The stream and the event that an event id names.
+pub(super) fn parse_event_id(id: &str) -> Option<(u64, u64)> {
+    let (stream, event) = id.split_once('-')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(stream) || !digits(event) {
+        return None;
+    }
+    Some((stream.parse().ok()?, event.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_ids_name_stream_and_event() {
+        assert_eq!(parse_event_id("3-14"), Some((3, 14)));
+        for id in ["", "3", "3-", "-3", "3-x", "+3-1", "3-1-1", "99999999999999999999-1"] {
+            assert_eq!(parse_event_id(id), None, "{id}");
+        }
+    }
+}
