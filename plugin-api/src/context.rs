@@ -123,6 +123,11 @@ impl Context {
         self.notify(op::RESOURCE_UPDATED, &json!({"uri": uri}));
     }
 
+    /// Announces that what the plugin offers has changed: its dynamic resources, say.
+    pub fn manifest_changed(&self) {
+        self.notify(op::MANIFEST_CHANGED, &Value::Null);
+    }
+
     /// Frees the client's connection: it comes back for the answer after about `retry`. For work that takes minutes.
     pub fn release_connection(&self, retry: Duration) {
         self.notify(op::RELEASE, &json!({"retry_ms": retry.as_millis() as u64}));

@@ -28,7 +28,7 @@
 //! | `#[tool(inline)] fn` | on the host's thread | what takes microseconds |
 //!
 //! # What a function may take and give
-//! Arguments are any type with `Deserialize` and `JsonSchema`; `Option` makes one optional, `#[default(3)]` gives it a
+//! Arguments are any type with `Deserialize` and `JsonSchema`, such as one with [`#[model]`](model); `Option` makes one optional, `#[default(3)]` gives it a
 //! value. `&Context` gives access to progress, logs, cancellation and [questions to the user](Context::elicit). A tool
 //! gives text, [`Content`], a [`ToolResult`], or any type with `Serialize` and `JsonSchema`, which becomes a structured
 //! result with its schema; and any of these in a [`Result`], whose error the model reads.
@@ -65,7 +65,7 @@ pub use context::{Client, Context, LogLevel};
 pub use error::{Error, Result};
 pub use host::Host;
 pub use manifest::ResourceDefinition as Resource;
-pub use mcp_plugin_macros::plugin;
+pub use mcp_plugin_macros::{model, plugin};
 pub use output::{IntoCompletion, IntoContents, IntoPrompt, IntoToolResult};
 pub use {schemars, serde, serde_json, tracing};
 
@@ -77,10 +77,8 @@ pub struct Args<T>(pub T);
 pub mod prelude {
     pub use crate::{
         Answer, Args, Completion, Content, Contents, Context, Error, Field, Form, Host, LogLevel, Message, Prompt,
-        Resource, Result, Role, Sampling, ToolResult, plugin,
+        Resource, Result, Role, Sampling, ToolResult, model, plugin,
     };
-    pub use schemars::JsonSchema;
-    pub use serde::{Deserialize, Serialize};
 }
 
 /// What the macros write refers to; not for use by hand.

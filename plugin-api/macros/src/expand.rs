@@ -31,6 +31,22 @@ pub(crate) fn plugin(options: TokenStream, item: TokenStream) -> Result<TokenStr
     code.write(&options, &block)
 }
 
+/// Expands `#[model]`.
+pub(crate) fn model(item: TokenStream) -> Result<TokenStream> {
+    let parsed: syn::DeriveInput = parse2(item.clone())
+        .map_err(|_| Error::new_spanned(&item, "put `#[model]` on a `struct` or an `enum`"))?;
+    Ok(quote! {
+        #[derive(
+            ::mcp_plugin_api::serde::Serialize,
+            ::mcp_plugin_api::serde::Deserialize,
+            ::mcp_plugin_api::schemars::JsonSchema,
+        )]
+        #[serde(crate = "::mcp_plugin_api::serde")]
+        #[schemars(crate = "::mcp_plugin_api::schemars")]
+        #parsed
+    })
+}
+
 /// What the marked functions come to.
 #[derive(Default)]
 struct Code {

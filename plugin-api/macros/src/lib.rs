@@ -30,3 +30,12 @@ use proc_macro::TokenStream;
 pub fn plugin(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::plugin(options.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
+
+/// Makes a type usable as arguments, result, form or configuration: it serializes, deserializes and has a schema.
+///
+/// The same as deriving `Serialize`, `Deserialize` and `JsonSchema`, without `serde` and `schemars` in the plugin's
+/// manifest. Doc comments of fields describe them; `#[serde(…)]` and `#[schemars(…)]` attributes work as ever.
+#[proc_macro_attribute]
+pub fn model(_options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::model(item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
