@@ -26,11 +26,7 @@ impl<P: Plugin> Adapter<P> {
         let engine = Engine::default();
         let config = config.to_vec();
         let started = engine.run_to_end(async move { P::start(&config, host).await })?;
-        Ok(Self {
-            plugin: Arc::new(started.map_err(crate::Error::into_failure)?),
-            items: P::items(),
-            engine,
-        })
+        Ok(Self { plugin: Arc::new(started.map_err(crate::Error::into_failure)?), items: P::items(), engine })
     }
 
     pub(crate) fn manifest(&self) -> crate::manifest::Manifest {
@@ -61,9 +57,7 @@ impl<P: Plugin> Adapter<P> {
 
     fn run_stop(&self, grace: Duration) -> Reply {
         let plugin = Arc::clone(&self.plugin);
-        let stopped = self
-            .engine
-            .run_to_end(async move { tokio::time::timeout(grace, plugin.stop()).await.is_ok() });
+        let stopped = self.engine.run_to_end(async move { tokio::time::timeout(grace, plugin.stop()).await.is_ok() });
         match stopped {
             Ok(true) => Reply::ROk(b"null".to_vec().into()),
             Ok(false) => Reply::RErr(internal("the plugin did not stop in time".to_owned())),
@@ -92,9 +86,7 @@ pub fn start<P: Plugin>(host: HostObject, config: RSlice<'_, u8>) -> StartReply 
         Adapter::<P>::start(host, config.as_slice())
     });
     match started {
-        Ok(Ok(adapter)) => {
-            StartReply::ROk(PluginObject::from_value(Contained(Some(adapter)), TD_Opaque))
-        }
+        Ok(Ok(adapter)) => StartReply::ROk(PluginObject::from_value(Contained(Some(adapter)), TD_Opaque)),
         Ok(Err(failure)) => StartReply::RErr(failure),
         Err(panic) => StartReply::RErr(panicked(panic)),
     }
@@ -131,8 +123,8 @@ impl<P: Plugin> PluginApi for Contained<P> {
         // The stop hook may block, and the host may ask for it on a runtime's thread: it gets a thread of its own.
         let grace = Duration::from_millis(grace_ms);
         let stopped = std::thread::scope(|scope| scope.spawn(|| self.adapter().run_stop(grace)).join());
-        Outcome::Ready(stopped.unwrap_or_else(|payload| {
-            Reply::RErr(panicked(crate::abi::Panicked::from_payload(payload)))
-        }))
+        Outcome::Ready(
+            stopped.unwrap_or_else(|payload| Reply::RErr(panicked(crate::abi::Panicked::from_payload(payload)))),
+        )
     }
 }

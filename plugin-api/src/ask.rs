@@ -3,8 +3,8 @@
 mod form;
 mod sampling;
 
-pub use form::{Answer, Field, Form, FormType};
 pub(crate) use form::ElicitReply;
+pub use form::{Answer, Field, Form, FormType};
 pub use sampling::{
     ModelHint, ModelPreferences, Sampled, SampledContent, Sampling, SamplingMessage, SamplingTool, ToolChoice,
 };

@@ -202,8 +202,7 @@ impl Content {
     /// The address of a resource.
     #[must_use]
     pub fn link(uri: impl Into<String>, name: impl Into<String>) -> Self {
-        ContentKind::ResourceLink { uri: uri.into(), name: name.into(), description: None, mime_type: None }
-            .into()
+        ContentKind::ResourceLink { uri: uri.into(), name: name.into(), description: None, mime_type: None }.into()
     }
 
     /// Says for whom it is meant.
@@ -271,11 +270,7 @@ impl ToolResult {
     /// When the value cannot be written as JSON.
     pub fn structured(value: &impl Serialize) -> crate::Result<Self> {
         let value = serde_json::to_value(value)?;
-        Ok(Self {
-            content: vec![Content::text(value.to_string())],
-            structured_content: Some(value),
-            ..Self::default()
-        })
+        Ok(Self { content: vec![Content::text(value.to_string())], structured_content: Some(value), ..Self::default() })
     }
 
     /// Adds a block.
@@ -375,10 +370,6 @@ impl<T: Into<String>> FromIterator<T> for Completion {
         let mut values: Vec<String> = values.into_iter().map(Into::into).collect();
         let total = values.len();
         values.truncate(Self::MAX_VALUES);
-        Self {
-            has_more: Some(total > values.len()),
-            total: Some(total as u64),
-            values,
-        }
+        Self { has_more: Some(total > values.len()), total: Some(total as u64), values }
     }
 }

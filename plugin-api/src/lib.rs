@@ -86,19 +86,18 @@ pub mod prelude {
 pub mod __private {
     pub use crate::abi::foreign;
     pub use crate::abi::{
-        HostObject, LEVEL, METADATA_CAPACITY, Module, ModuleRef, Outcome, StartReply, metadata_bytes, module, plugin_header,
+        HostObject, LEVEL, METADATA_CAPACITY, Module, ModuleRef, Outcome, StartReply, metadata_bytes, module,
+        plugin_header,
     };
     pub use crate::adapter::start;
-    pub use crate::manifest::{
-        PromptArgument, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolHints,
-    };
+    pub use crate::manifest::{PromptArgument, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolHints};
     pub use crate::output::{Probe, ViaContent, ViaStructured};
     pub use crate::plugin::{
         CompletionKind, CompletionOf, Invocation, Items, Plugin, Tool, completion_work, decode_config, prompt_work,
         resource_work, tool_work,
     };
     pub use crate::schema::of_arguments;
-    pub use abi_stable::library::{RootModuleResult, __call_root_module_loader};
+    pub use abi_stable::library::{__call_root_module_loader, RootModuleResult};
     pub use abi_stable::prefix_type::PrefixTypeTrait;
     pub use schemars;
     pub use serde;
@@ -110,6 +109,23 @@ pub mod __private {
 macro_rules! __export {
     ($plugin:ty, $name:expr, $version:expr, $description:expr) => {
         const _: () = {
+            extern "C" fn start(
+                host: $crate::__private::HostObject,
+                config: $crate::__private::foreign::RSlice<'_, u8>,
+            ) -> $crate::__private::StartReply {
+                $crate::__private::start::<$plugin>(host, config)
+            }
+            $crate::__export_with!($name, $version, $description, start);
+        };
+    };
+}
+
+/// Exports a library whose plugin is started by a function of the boundary's own form.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_with {
+    ($name:expr, $version:expr, $description:expr, $start:path) => {
+        const _: () = {
             use $crate::__private as private;
 
             #[used]
@@ -120,15 +136,8 @@ macro_rules! __export {
             pub static MCP_PLUGIN_METADATA: [u8; private::METADATA_CAPACITY] =
                 private::metadata_bytes($name, $version, $description, cfg!(panic = "abort"));
 
-            extern "C" fn start(
-                host: private::HostObject,
-                config: private::foreign::RSlice<'_, u8>,
-            ) -> private::StartReply {
-                private::start::<$plugin>(host, config)
-            }
-
             fn module() -> private::ModuleRef {
-                private::PrefixTypeTrait::leak_into_prefix(private::module(start))
+                private::PrefixTypeTrait::leak_into_prefix(private::module($start))
             }
 
             extern "C" fn constructor() -> private::RootModuleResult {

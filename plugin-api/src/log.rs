@@ -45,10 +45,7 @@ pub(crate) fn install(host: &Host) {
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             let message = panic.payload_as_str().unwrap_or("a panic without a message");
-            hook.log(
-                1,
-                &json!({"target": "panic", "message": message, "fields": {"at": place}, "call": call_id()}),
-            );
+            hook.log(1, &json!({"target": "panic", "message": message, "fields": {"at": place}, "call": call_id()}));
         }));
         let _ = tracing::subscriber::set_global_default(Forward { host: host.clone(), spans: AtomicU64::new(1) });
     });

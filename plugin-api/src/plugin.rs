@@ -5,9 +5,7 @@ use crate::content::Completion;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::manifest::{
-    Manifest, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition, ToolHints,
-};
+use crate::manifest::{Manifest, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition, ToolHints};
 use crate::output::IntoPrompt;
 use crate::runtime::{Engine, Work, internal};
 use crate::schema;
@@ -59,7 +57,7 @@ pub struct Items<P> {
     templates: Vec<(TemplateDefinition, UriTemplate, Function<P>)>,
     prompts: Vec<(PromptDefinition, Function<P>)>,
     completions: Vec<(CompletionOf, Function<P>)>,
-    dynamic: Vec<fn(&P) -> Result<Vec<ResourceDefinition>>>,
+    dynamic: Vec<ListResources<P>>,
 }
 
 /// What a completion is for.
@@ -92,6 +90,9 @@ struct CompletionRequest {
     #[serde(default)]
     context: BTreeMap<String, String>,
 }
+
+/// A list of resources that may change.
+type ListResources<P> = fn(&P) -> Result<Vec<ResourceDefinition>>;
 
 type Function<P> = Box<dyn Fn(Invocation<'_, P>) -> Outcome + Send + Sync>;
 
@@ -233,16 +234,12 @@ impl<P: Plugin> Items<P> {
     }
 
     /// Adds proposals for an argument.
-    pub fn completion(
-        &mut self,
-        of: CompletionOf,
-        run: impl Fn(Invocation<'_, P>) -> Outcome + Send + Sync + 'static,
-    ) {
+    pub fn completion(&mut self, of: CompletionOf, run: impl Fn(Invocation<'_, P>) -> Outcome + Send + Sync + 'static) {
         self.completions.push((of, Box::new(run)));
     }
 
     /// Adds a list of resources that may change.
-    pub fn dynamic_resources(&mut self, list: fn(&P) -> Result<Vec<ResourceDefinition>>) {
+    pub fn dynamic_resources(&mut self, list: ListResources<P>) {
         self.dynamic.push(list);
     }
 
@@ -313,9 +310,8 @@ impl<P: Plugin> Items<P> {
             Ok(request) => request,
             Err(error) => return Outcome::Ready(Reply::RErr(internal(error.to_string()))),
         };
-        let wanted = |of: &CompletionOf| {
-            of.kind == request.kind && of.name == call.name && of.argument == request.argument
-        };
+        let wanted =
+            |of: &CompletionOf| of.kind == request.kind && of.name == call.name && of.argument == request.argument;
         let Some((_, run)) = self.completions.iter().find(|(of, _)| wanted(of)) else {
             let nothing = serde_json::to_vec(&Completion::default()).unwrap_or_default();
             return Outcome::Ready(Reply::ROk(nothing.into()));

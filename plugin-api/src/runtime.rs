@@ -75,9 +75,7 @@ impl Engine {
     ) -> Outcome {
         match self.runtime() {
             Err(failure) => Outcome::Ready(Reply::RErr(failure)),
-            Ok(runtime) => pending(
-                runtime.spawn_blocking(move || log::in_call(&context, || guard(|| work(&context)))),
-            ),
+            Ok(runtime) => pending(runtime.spawn_blocking(move || log::in_call(&context, || guard(|| work(&context))))),
         }
     }
 
@@ -135,9 +133,7 @@ fn pending(task: JoinHandle<Result<Work, Panicked>>) -> Outcome {
     Outcome::Pending(into_foreign(async move {
         match (&mut task.0).await {
             Ok(result) => reply(result),
-            Err(error) if error.is_panic() => {
-                Reply::RErr(panicked(Panicked::from_payload(error.into_panic())))
-            }
+            Err(error) if error.is_panic() => Reply::RErr(panicked(Panicked::from_payload(error.into_panic()))),
             Err(_) => Reply::RErr(Failure {
                 kind: failure::CANCELLED.into(),
                 message: "the plugin was stopped".into(),

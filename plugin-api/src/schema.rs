@@ -37,8 +37,25 @@ pub(crate) fn inlined<T: JsonSchema>() -> Value {
 
 /// Keywords that say nothing about which values are valid, or that serde enforces as it decodes.
 const ENFORCED: &[&str] = &[
-    "$ref", "$defs", "$schema", "type", "properties", "required", "items", "enum", "const", "anyOf", "oneOf",
-    "default", "title", "description", "additionalProperties", "examples", "deprecated", "readOnly", "writeOnly",
+    "$ref",
+    "$defs",
+    "$schema",
+    "type",
+    "properties",
+    "required",
+    "items",
+    "enum",
+    "const",
+    "anyOf",
+    "oneOf",
+    "default",
+    "title",
+    "description",
+    "additionalProperties",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
     "prefixItems",
 ];
 
@@ -67,9 +84,10 @@ pub(crate) fn is_enforced_by_decoding(schema: &Value) -> bool {
 fn is_bound_of_the_type(schema: &Map<String, Value>, keyword: &str) -> bool {
     let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
     match keyword {
-        "format" => ["uint", "uint8", "uint16", "uint32", "uint64", "int", "int8", "int16", "int32", "int64",
-            "float", "double"]
-        .contains(&format),
+        "format" => {
+            ["uint", "uint8", "uint16", "uint32", "uint64", "int", "int8", "int16", "int32", "int64", "float", "double"]
+                .contains(&format)
+        }
         "minimum" => {
             format.starts_with("uint") && schema["minimum"].as_u64() == Some(0)
                 || format == "int8" && schema["minimum"].as_i64() == Some(i8::MIN.into())

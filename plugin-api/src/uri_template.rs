@@ -66,8 +66,7 @@ impl UriTemplate {
                 parts.push(Part::Literal(rest[..open].to_owned()));
             }
             rest = &rest[open + 1..];
-            let close =
-                rest.find('}').ok_or(TemplateError { at: at(rest), reason: "a '{' without its '}'" })?;
+            let close = rest.find('}').ok_or(TemplateError { at: at(rest), reason: "a '{' without its '}'" })?;
             parts.push(expression(&rest[..close]).map_err(|reason| TemplateError { at: at(rest), reason })?);
             rest = &rest[close + 1..];
         }
@@ -76,10 +75,13 @@ impl UriTemplate {
 
     /// The names of the variables, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().flat_map(|part| match part {
-            Part::Literal(_) => [].as_slice(),
-            Part::Expression { names, .. } => names.as_slice(),
-        }).map(String::as_str)
+        self.parts
+            .iter()
+            .flat_map(|part| match part {
+                Part::Literal(_) => [].as_slice(),
+                Part::Expression { names, .. } => names.as_slice(),
+            })
+            .map(String::as_str)
     }
 
     /// The values of the variables in a URI, percent-decoded; nothing when the URI is not of this template.
@@ -126,9 +128,7 @@ fn match_parts(parts: &[Part], uri: &str, search: &mut Search) -> bool {
         return uri.is_empty();
     };
     match part {
-        Part::Literal(literal) => {
-            uri.strip_prefix(literal.as_str()).is_some_and(|uri| match_parts(rest, uri, search))
-        }
+        Part::Literal(literal) => uri.strip_prefix(literal.as_str()).is_some_and(|uri| match_parts(rest, uri, search)),
         Part::Expression { operator: operator @ (Operator::Query | Operator::QueryMore), names } => {
             match_query(*operator == Operator::Query, names, rest, uri, search)
         }
@@ -137,13 +137,7 @@ fn match_parts(parts: &[Part], uri: &str, search: &mut Search) -> bool {
 }
 
 /// Matches the variables of one expression one after the other, the longest value first.
-fn match_names(
-    operator: Operator,
-    names: &[String],
-    rest: &[Part],
-    uri: &str,
-    search: &mut Search,
-) -> bool {
+fn match_names(operator: Operator, names: &[String], rest: &[Part], uri: &str, search: &mut Search) -> bool {
     let Some((name, more)) = names.split_first() else {
         return match_parts(rest, uri, search);
     };
@@ -172,8 +166,7 @@ fn match_names(
         } else if matches!(operator, Operator::Path | Operator::Label) {
             match_names(operator, more, rest, tail, search)
         } else {
-            tail.strip_prefix(between)
-                .is_some_and(|tail| match_names(Operator::Simple, more, rest, tail, search))
+            tail.strip_prefix(between).is_some_and(|tail| match_names(Operator::Simple, more, rest, tail, search))
         };
         if matched {
             search.values.insert(name.clone(), value);
@@ -184,13 +177,7 @@ fn match_names(
 }
 
 /// A query's variables are all optional and come in any order.
-fn match_query(
-    first: bool,
-    names: &[String],
-    rest: &[Part],
-    uri: &str,
-    search: &mut Search,
-) -> bool {
+fn match_query(first: bool, names: &[String], rest: &[Part], uri: &str, search: &mut Search) -> bool {
     let (query, tail) = match uri.strip_prefix(if first { '?' } else { '&' }) {
         None => ("", uri),
         Some(query) => query.split_at(query.find('#').unwrap_or(query.len())),
@@ -215,8 +202,9 @@ fn match_query(
 fn is_value_character(character: char, reserved: bool) -> bool {
     match character {
         'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '.' | '_' | '~' | '%' => true,
-        ':' | '/' | '?' | '#' | '[' | ']' | '@' | '!' | '$' | '&' | '\'' | '(' | ')' | '*' | '+' | ',' | ';'
-        | '=' => reserved || matches!(character, ':' | '@' | '!' | '$' | '\'' | '(' | ')' | '*' | '+' | ';' | '='),
+        ':' | '/' | '?' | '#' | '[' | ']' | '@' | '!' | '$' | '&' | '\'' | '(' | ')' | '*' | '+' | ',' | ';' | '=' => {
+            reserved || matches!(character, ':' | '@' | '!' | '$' | '\'' | '(' | ')' | '*' | '+' | ';' | '=')
+        }
         // Lenient: many clients send other letters as they are.
         other => !other.is_ascii(),
     }
@@ -248,8 +236,8 @@ mod tests {
     #[track_caller]
     fn check(template: &str, uri: &str, expected: Option<&[(&str, &str)]>) {
         let found = UriTemplate::parse(template).unwrap().matches(uri);
-        let expected = expected
-            .map(|pairs| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        let expected =
+            expected.map(|pairs| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
         assert_eq!(found, expected, "{template} against {uri}");
     }
 

@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn the_loopback_and_configured_names_are_let_in() {
-        for host in ["localhost", "localhost:3000", "127.0.0.1:80", "[::1]", "[::1]:80", "LOCALHOST", "MCP.example.com:1"] {
+        for host in
+            ["localhost", "localhost:3000", "127.0.0.1:80", "[::1]", "[::1]:80", "LOCALHOST", "MCP.example.com:1"]
+        {
             check(&[host], &[], Ok(()));
         }
         for origin in ["http://localhost:5173", "http://127.0.0.1:3000", "https://[::1]:1", "https://app.example.com"] {
@@ -116,10 +118,19 @@ mod tests {
     #[test]
     fn foreign_and_malformed_ones_are_not() {
         use OriginRefused::{ForeignHost, ForeignOrigin, ManyOrigins, NotOneHost};
-        for host in ["evil.example.com", "localhost.evil.com", "127.0.0.1.evil.com:80", "a@localhost", "", "localhost:", "::1"] {
+        for host in
+            ["evil.example.com", "localhost.evil.com", "127.0.0.1.evil.com:80", "a@localhost", "", "localhost:", "::1"]
+        {
             check(&[host], &[], Err(ForeignHost));
         }
-        for origin in ["http://evil.example.com", "null", "http://localhost.evil.com", "ftp://localhost", "http://localhost/x", ""] {
+        for origin in [
+            "http://evil.example.com",
+            "null",
+            "http://localhost.evil.com",
+            "ftp://localhost",
+            "http://localhost/x",
+            "",
+        ] {
             check(&["localhost"], &[origin], Err(ForeignOrigin));
         }
         check(&[], &[], Err(NotOneHost));

@@ -54,12 +54,8 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
         let cancel = app.drain.cancellation().child_token();
         Arc::new(Call::new(Arc::new(Terminal::default()), deadline, cancel))
     };
-    let incoming = Incoming {
-        dialect: Dialect::negotiate(""),
-        method: Method::CallTool,
-        params: Some(&params),
-        begin: &begin,
-    };
+    let incoming =
+        Incoming { dialect: Dialect::negotiate(""), method: Method::CallTool, params: Some(&params), begin: &begin };
     let result = match app.dispatcher.dispatch(&incoming) {
         Outcome::Now(result) => result,
         Outcome::Later(outcome) => outcome.await,

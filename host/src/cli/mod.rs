@@ -188,8 +188,7 @@ async fn serve(args: ServeArgs, output: Output) -> ExitCode {
 /// Loads the plugins for a command that shows something.
 async fn load(source: SourceArgs, quiet: &str) -> Result<App, ExitCode> {
     let filter = source.log.clone().unwrap_or_else(|| quiet.to_owned());
-    let settings =
-        settings(source, true, None).map_err(|error| fail(USAGE, &crate::plugin::chain(&error)))?;
+    let settings = settings(source, true, None).map_err(|error| fail(USAGE, &crate::plugin::chain(&error)))?;
     telemetry::start(&filter, settings.log_format).map_err(|error| fail(USAGE, &crate::plugin::chain(&error)))?;
     Ok(App::load(settings).await)
 }

@@ -120,7 +120,9 @@ impl Resolver {
         };
         let address = overrides.http.or_else(|| {
             let text = http.address.as_ref()?;
-            text.parse().map_err(|_| self.problem("http.address", "write address and port, such as '127.0.0.1:3000'")).ok()
+            text.parse()
+                .map_err(|_| self.problem("http.address", "write address and port, such as '127.0.0.1:3000'"))
+                .ok()
         });
         let max_header_bytes = size(http.max_header_size, 32 * KIB);
         if max_header_bytes < 8 * KIB {
@@ -175,7 +177,8 @@ impl Resolver {
             website: server.website.clone(),
         };
         let stdio = overrides.stdio || file.stdio.unwrap_or(false) || address.is_none();
-        let log_filter = overrides.log_filter.clone().or_else(|| log.filter.clone()).unwrap_or_else(|| "info".to_owned());
+        let log_filter =
+            overrides.log_filter.clone().or_else(|| log.filter.clone()).unwrap_or_else(|| "info".to_owned());
         Settings {
             stdio,
             stdio_limits,
@@ -304,7 +307,8 @@ mod tests {
 
     #[test]
     fn a_plugin_inherits_the_defaults() {
-        let settings = resolve("[plugin_defaults]\nenabled = false\nprefix = \"p_\"\n[plugins.x]\nenabled = true\n").unwrap();
+        let settings =
+            resolve("[plugin_defaults]\nenabled = false\nprefix = \"p_\"\n[plugins.x]\nenabled = true\n").unwrap();
         assert!(!settings.supervisor.defaults.enabled);
         assert!(settings.supervisor.plugins["x"].enabled);
         assert_eq!(settings.supervisor.plugins["x"].selection.prefix, "p_");

@@ -4,8 +4,8 @@ use super::outcome::fault;
 use super::{Dispatcher, Incoming, Outcome};
 use crate::call::Failure;
 use crate::protocol::{
-    self, CallToolParams, CompleteParams, CompletionReference, Fault, GetPromptParams, ListParams, Meta, Method, UriParams,
-    read_meta, read_params,
+    self, CallToolParams, CompleteParams, CompletionReference, Fault, GetPromptParams, ListParams, Meta, Method,
+    UriParams, read_meta, read_params,
 };
 use crate::registry::{Cursor, ListKind, Operation, Tool, closest};
 use bytes::Bytes;
@@ -83,9 +83,7 @@ impl Dispatcher {
         let (plugin, max_bytes, dialect) =
             (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
         Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
-            Ok(bytes) => {
-                protocol::prompt_result(dialect, bytes, max_bytes).map_err(|error| broken(&plugin, &error))
-            }
+            Ok(bytes) => protocol::prompt_result(dialect, bytes, max_bytes).map_err(|error| broken(&plugin, &error)),
             Err(failure) => Err(fault(&plugin, failure)),
         }))
     }
@@ -138,7 +136,9 @@ impl Dispatcher {
         let params: ListParams<'_> = read_params(incoming.params)?;
         let cursor = params
             .cursor
-            .map(|cursor| Cursor::decode(&cursor).ok_or_else(|| Fault::invalid_params("this cursor is not one of ours")))
+            .map(|cursor| {
+                Cursor::decode(&cursor).ok_or_else(|| Fault::invalid_params("this cursor is not one of ours"))
+            })
             .transpose()?;
         let kind = match incoming.method {
             Method::ListResources => ListKind::Resources,

@@ -86,7 +86,9 @@ pub enum InspectError {
         host: &'static str,
     },
     /// A panic in it would end the host.
-    #[error("it is built with panic = \"abort\", so a panic in it would end the host: build it with panic = \"unwind\"")]
+    #[error(
+        "it is built with panic = \"abort\", so a panic in it would end the host: build it with panic = \"unwind\""
+    )]
     PanicAborts,
     /// It does not export what a plugin must.
     #[error("it lacks the symbol '{symbol}'")]
@@ -163,8 +165,8 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
 /// The loader maps segments without asking whether the file holds them, and the process dies of the first touch (SIGBUS).
 fn check_segments(bytes: &[u8]) -> Result<(), InspectError> {
     let truncated = |what: &str| InspectError::Truncated(what.to_owned());
-    let header = object::elf::FileHeader64::<object::Endianness>::parse(bytes)
-        .map_err(|error| truncated(&error.to_string()))?;
+    let header =
+        object::elf::FileHeader64::<object::Endianness>::parse(bytes).map_err(|error| truncated(&error.to_string()))?;
     let endian = header.endian().map_err(|error| truncated(&error.to_string()))?;
     let segments = header.program_headers(endian, bytes).map_err(|error| truncated(&error.to_string()))?;
     for segment in segments {

@@ -1,7 +1,7 @@
 //! A plugin that is loaded and started: the `Callee` that the registry sees.
 
 use super::ffi::{CallSide, HostSide, Plugin, PluginAnswer};
-use super::stage::Digest;
+use super::stage::{Digest, Staged};
 use crate::call::{Call, Failure};
 use crate::registry::{Answer, Callee, Operation};
 use crate::rt::InFlight;
@@ -40,20 +40,30 @@ pub struct Instance {
 const INLINE_WARNING: Duration = Duration::from_millis(1);
 
 impl Instance {
+    /// The instance of a started plugin.
+    ///
+    /// # Errors
+    /// When what it offers cannot be read.
     pub(super) fn new(
-        name: Arc<str>,
-        version: String,
-        digest: Digest,
+        staged: &Staged,
         level: u32,
         plugin: Plugin,
         host: HostSide,
         runtime: Handle,
         limits: InstanceLimits,
     ) -> Result<Self, serde_json::Error> {
-        let manifest = RwLock::new(Arc::new(serde_json::from_slice(&plugin.manifest())?));
-        let calls = InFlight::new(limits.max_calls);
-        let stopped = AtomicBool::new(false);
-        Ok(Self { name, version, digest, level, plugin, host, runtime, calls, manifest, stopped })
+        Ok(Self {
+            name: staged.metadata.name.as_str().into(),
+            version: staged.metadata.version.clone(),
+            digest: staged.digest,
+            level,
+            manifest: RwLock::new(Arc::new(serde_json::from_slice(&plugin.manifest())?)),
+            calls: InFlight::new(limits.max_calls),
+            stopped: AtomicBool::new(false),
+            plugin,
+            host,
+            runtime,
+        })
     }
 
     /// What it offers.
@@ -136,9 +146,7 @@ impl Callee for Instance {
                 }
                 Answer::Ready(reply.map_err(failure_of))
             }
-            PluginAnswer::Pending(reply) => {
-                Answer::Pending(Box::pin(async move { reply.await.map_err(failure_of) }))
-            }
+            PluginAnswer::Pending(reply) => Answer::Pending(Box::pin(async move { reply.await.map_err(failure_of) })),
         }
     }
 }

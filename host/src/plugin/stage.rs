@@ -138,7 +138,10 @@ fn check_private(path: &Path) -> io::Result<()> {
     if ours && metadata.mode() & 0o022 == 0 {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder must belong to this user, and nobody else may write to it"))
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "the folder must belong to this user, and nobody else may write to it",
+    ))
 }
 
 #[cfg(not(unix))]

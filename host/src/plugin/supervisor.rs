@@ -3,7 +3,10 @@
 //! One broken plugin never hides the healthy ones: every file ends as an instance, or as a [`Trouble`] with its reason.
 
 use super::ffi::{self, HostSide, Library, PluginEvent};
-use super::{Candidate, DiscoverError, InspectError, Instance, InstanceLimits, StageDirectory, StageError, Staged, discover, inspect};
+use super::{
+    Candidate, DiscoverError, InspectError, Instance, InstanceLimits, StageDirectory, StageError, Staged, discover,
+    inspect,
+};
 use crate::registry::{Change, Offer, Registry, Selection, build};
 use crate::rt::{Blocking, BlockingError, Drain};
 use mcp_plugin_api::abi::Metadata;
@@ -160,9 +163,8 @@ impl Supervisor {
             })
             .collect();
         for (path, task) in loading {
-            let (metadata, outcome) = task.await.unwrap_or_else(|_| {
-                (None, Err(LoadError::Blocking(BlockingError::Panicked)))
-            });
+            let (metadata, outcome) =
+                task.await.unwrap_or_else(|_| (None, Err(LoadError::Blocking(BlockingError::Panicked))));
             self.settle(path, metadata, outcome);
         }
         self.check_required();
@@ -233,7 +235,8 @@ impl Supervisor {
         let name = metadata.as_ref().map(|metadata| metadata.name.clone());
         let first = name.as_ref().and_then(|name| {
             let served = |report: &&PluginReport| {
-                matches!(report.state, PluginState::Ready) && report.metadata.as_ref().is_some_and(|it| it.name == *name)
+                matches!(report.state, PluginState::Ready)
+                    && report.metadata.as_ref().is_some_and(|it| it.name == *name)
             };
             state.reports.iter().find(served).map(|report| report.path.clone())
         });
@@ -265,10 +268,8 @@ impl Supervisor {
             state.reports.iter().any(|report| report.metadata.as_ref().is_some_and(|metadata| metadata.name == *name))
         };
         let required = self.config.plugins.iter().filter(|(_, config)| config.required && config.enabled);
-        let missing: Vec<Trouble> = required
-            .filter(|(name, _)| !found(name))
-            .map(|(name, _)| Trouble::RequiredMissing(name.clone()))
-            .collect();
+        let missing: Vec<Trouble> =
+            required.filter(|(name, _)| !found(name)).map(|(name, _)| Trouble::RequiredMissing(name.clone())).collect();
         missing.iter().for_each(|trouble| tracing::error!("{trouble}"));
         state.troubles.extend(missing);
     }
@@ -308,8 +309,7 @@ impl Supervisor {
     pub fn is_ready(&self) -> bool {
         let state = self.state.lock();
         let missing = state.troubles.iter().any(|trouble| matches!(trouble, Trouble::RequiredMissing(_)));
-        let refused =
-            state.reports.iter().any(|report| report.required && !matches!(report.state, PluginState::Ready));
+        let refused = state.reports.iter().any(|report| report.required && !matches!(report.state, PluginState::Ready));
         !missing && !refused
     }
 
@@ -345,9 +345,7 @@ fn start(
     let plugin = library
         .start(host.clone(), table.as_bytes())
         .map_err(|failure| LoadError::Start(failure.message.into_string()))?;
-    let version = staged.metadata.version.clone();
-    Instance::new(name, version, staged.digest, library.level(), plugin, host, runtime, config.limits)
-        .map_err(LoadError::Manifest)
+    Instance::new(staged, library.level(), plugin, host, runtime, config.limits).map_err(LoadError::Manifest)
 }
 
 /// Listens to the news of a plugin.

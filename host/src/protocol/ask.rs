@@ -145,13 +145,20 @@ fn check_tool_messages(params: &Value) -> Result<(), AskRefused> {
             Value::Array(blocks) => blocks.as_slice(),
             block => std::slice::from_ref(block),
         };
-        let results: Vec<&str> =
-            blocks.iter().filter(|block| block["type"] == "tool_result").filter_map(|block| block["toolUseId"].as_str()).collect();
+        let results: Vec<&str> = blocks
+            .iter()
+            .filter(|block| block["type"] == "tool_result")
+            .filter_map(|block| block["toolUseId"].as_str())
+            .collect();
         let mixed = !results.is_empty() && results.len() != blocks.len();
         if mixed || results.len() != open.len() || !open.iter().all(|id| results.contains(id)) {
             return Err(UNANSWERED);
         }
-        open = blocks.iter().filter(|block| block["type"] == "tool_use").filter_map(|block| block["id"].as_str()).collect();
+        open = blocks
+            .iter()
+            .filter(|block| block["type"] == "tool_use")
+            .filter_map(|block| block["id"].as_str())
+            .collect();
     }
     if open.is_empty() { Ok(()) } else { Err(UNANSWERED) }
 }
@@ -258,17 +265,15 @@ mod tests {
     fn a_client_that_declared_nothing_is_never_asked() {
         let dialect = Dialect::stateful("2025-11-25").unwrap();
         for ask in [form(), Ask::Roots, Ask::Sample(json!({"messages": []}))] {
-            assert!(matches!(
-                ask.request(dialect, &ClientProfile::default()),
-                Err(AskRefused::MissingCapability(_))
-            ));
+            assert!(matches!(ask.request(dialect, &ClientProfile::default()), Err(AskRefused::MissingCapability(_))));
         }
     }
 
     #[test]
     fn open_tool_uses_are_refused() {
         let user = json!({"role": "user", "content": {"type": "text", "text": "t"}});
-        let using = json!({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "n", "input": {}}]});
+        let using =
+            json!({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "n", "input": {}}]});
         let result = json!({"role": "user", "content": [{"type": "tool_result", "toolUseId": "1", "content": []}]});
         let params = json!({"messages": [user, using, result], "maxTokens": 1, "tools": []});
         check(Ask::Sample(params.clone()), "2025-11-25", Ok(params));

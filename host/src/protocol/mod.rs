@@ -23,8 +23,8 @@ pub use initialize::{InitializeParams, ServerInfo, initialize_result};
 pub use log_level::LogLevel;
 pub use method::Method;
 pub use params::{
-    CallToolParams, CancelledParams, CompleteParams, CompletionReference, GetPromptParams, ListParams, Meta, SetLevelParams,
-    UriParams, read_meta, read_params,
+    CallToolParams, CancelledParams, CompleteParams, CompletionReference, GetPromptParams, ListParams, Meta,
+    SetLevelParams, UriParams, read_meta, read_params,
 };
 pub use result::{ResultError, completion_result, prompt_result, resource_result, tool_error, tool_result};
 pub use shape::{prompt, resource, template, tool};

@@ -158,8 +158,8 @@ pub fn read_meta(meta: Option<&RawValue>) -> Result<Meta, Fault> {
     let Some(meta) = meta else {
         return Ok(Meta::default());
     };
-    let members: Members<'_> =
-        serde_json::from_str(meta.get()).map_err(|_| Fault::invalid_params("invalid params: '_meta' must be an object"))?;
+    let members: Members<'_> = serde_json::from_str(meta.get())
+        .map_err(|_| Fault::invalid_params("invalid params: '_meta' must be an object"))?;
     let progress_token = members.progress_token.map(|token| {
         Id::from_raw(token).ok_or_else(|| Fault::invalid_params("'progressToken' must be a string or an integer"))
     });

@@ -1,9 +1,7 @@
 //! What plugins offer, as a dialect writes it in lists.
 
 use super::Dialect;
-use mcp_plugin_api::manifest::{
-    PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition,
-};
+use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
 use mcp_plugin_api::{Annotations, Icon};
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -65,11 +65,9 @@ fn a_clash_leaves_the_second_out_and_names_both_owners() {
 
 #[test]
 fn prefix_allow_and_deny_select_tools() {
-    let glob = |pattern: &str| {
-        globset::GlobSetBuilder::new().add(globset::Glob::new(pattern).unwrap()).build().unwrap()
-    };
-    let selection =
-        Selection { prefix: "p_".to_owned(), allow: Some(glob("read*")), deny: glob("read_secret") };
+    let glob =
+        |pattern: &str| globset::GlobSetBuilder::new().add(globset::Glob::new(pattern).unwrap()).build().unwrap();
+    let selection = Selection { prefix: "p_".to_owned(), allow: Some(glob("read*")), deny: glob("read_secret") };
     let manifest = json!({"tools": [tool("read_a"), tool("read_secret"), tool("write")]});
     let (snapshot, clashes) = build(vec![offer("x", manifest, selection)]);
     assert_eq!(names(&snapshot), ["p_read_a"]);

@@ -34,10 +34,7 @@ impl Blocking {
     ///
     /// # Cancel safety
     /// The work goes on when the future is dropped; its value is dropped on its thread.
-    pub async fn run<T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, BlockingError> {
+    pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, BlockingError> {
         let (send, receive) = oneshot::channel();
         std::thread::Builder::new()
             .name(self.name.to_owned())

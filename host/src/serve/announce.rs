@@ -37,9 +37,7 @@ fn announce(session: &Session, change: &Change) {
     let (method, params) = match change {
         Change::List(ListKind::Tools) => ("notifications/tools/list_changed", json!({})),
         Change::List(ListKind::Prompts) => ("notifications/prompts/list_changed", json!({})),
-        Change::List(ListKind::Resources | ListKind::Templates) => {
-            ("notifications/resources/list_changed", json!({}))
-        }
+        Change::List(ListKind::Resources | ListKind::Templates) => ("notifications/resources/list_changed", json!({})),
         Change::Resource(uri) => {
             if !session.hears_of(uri) {
                 return;

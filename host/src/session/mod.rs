@@ -7,13 +7,13 @@
 mod id;
 mod outlet;
 mod peer;
-mod session;
+mod state;
 mod store;
 mod stream;
 
 pub use id::SessionId;
 pub use outlet::{Delivery, Outlet};
 pub use peer::SessionPeer;
-pub use session::{Admitted, Refused, Session, SessionLimits};
+pub use state::{Admitted, Refused, Session, SessionLimits};
 pub use store::{Store, StoreFull, StoreLimits};
 pub use stream::{EventStream, Position, Read, Reader, StreamLimits};

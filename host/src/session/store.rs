@@ -173,10 +173,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn at_the_bound_the_vanished_make_room_then_the_longest_idle() {
         let store = store(2);
-        let (first, second, third, fourth) = (session(), session(), session(), session());
+        let first = session();
         first.initialized();
         store.insert(&first).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
+        let (second, third, fourth) = (session(), session(), session());
         store.insert(&second).unwrap();
         store.insert(&third).unwrap();
         assert!(store.find(&second.id).is_none(), "it never was initialized");

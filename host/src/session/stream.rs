@@ -122,10 +122,12 @@ impl EventStream {
         if !known {
             return None;
         }
+        if state.reader > 0 {
+            // Whoever comes back wants the rest, not to be sent away again.
+            state.release = None;
+        }
         state.reader += 1;
         state.attached = true;
-        // Whoever comes back wants the rest, not to be sent away again.
-        state.release = None;
         let reader = Reader { stream: self.clone(), generation: state.reader, read: position.0 };
         drop(state);
         self.shared.changed.notify_waiters();
@@ -230,8 +232,7 @@ impl State {
     /// Removes the oldest event that may be dropped, or else the oldest; never the newest.
     fn make_room(&mut self) {
         let older = self.events.len() - 1;
-        let index =
-            self.events.iter().take(older).position(|event| event.delivery == Delivery::MayDrop).unwrap_or(0);
+        let index = self.events.iter().take(older).position(|event| event.delivery == Delivery::MayDrop).unwrap_or(0);
         if let Some(event) = self.events.remove(index) {
             self.bytes -= event.message.len();
             if index == 0 {
@@ -387,6 +388,14 @@ mod tests {
         let mut reader = stream.read_from(Position(0)).unwrap();
         stream.finish(None);
         assert_eq!(reader.next().await, Read::Finished);
+    }
+
+    #[tokio::test]
+    async fn a_release_before_the_first_reader_frees_that_one() {
+        let stream = stream(10, 1000);
+        stream.release(Duration::from_millis(5));
+        let mut reader = stream.read_from(Position(0)).unwrap();
+        assert_eq!(reader.next().await, Read::Release(Duration::from_millis(5)));
     }
 
     #[tokio::test]

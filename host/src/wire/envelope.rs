@@ -178,18 +178,12 @@ fn parse_one(text: &str) -> Result<Message<'_>, ParseError> {
         return refuse("'params' must be an object", id);
     }
     match (members.method, id, members.result, members.error) {
-        (Some(method), Some(id), None, None) => {
-            Ok(Message::Request(Request { id, method, params: members.params }))
-        }
-        (Some(method), None, None, None) => {
-            Ok(Message::Notification(Notification { method, params: members.params }))
-        }
+        (Some(method), Some(id), None, None) => Ok(Message::Request(Request { id, method, params: members.params })),
+        (Some(method), None, None, None) => Ok(Message::Notification(Notification { method, params: members.params })),
         (None, Some(id), Some(result), None) => {
             Ok(Message::Response(Response { id, body: ResponseBody::Result(result) }))
         }
-        (None, Some(id), None, Some(error)) => {
-            Ok(Message::Response(Response { id, body: ResponseBody::Error(error) }))
-        }
+        (None, Some(id), None, Some(error)) => Ok(Message::Response(Response { id, body: ResponseBody::Error(error) })),
         (None, id, None, None) => refuse("it has neither 'method' nor 'result' nor 'error'", id),
         (_, id, _, _) => refuse("'method', 'result' and 'error' exclude each other, and a response needs an id", id),
     }

@@ -81,13 +81,7 @@ mod tests {
             error_reply(None, -32700, "m", None),
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}"#
         );
-        assert_eq!(
-            notification("n", &json!({"a": 1})),
-            r#"{"jsonrpc":"2.0","method":"n","params":{"a":1}}"#
-        );
-        assert_eq!(
-            request(3, "m", &json!({})),
-            r#"{"jsonrpc":"2.0","id":3,"method":"m","params":{}}"#
-        );
+        assert_eq!(notification("n", &json!({"a": 1})), r#"{"jsonrpc":"2.0","method":"n","params":{"a":1}}"#);
+        assert_eq!(request(3, "m", &json!({})), r#"{"jsonrpc":"2.0","id":3,"method":"m","params":{}}"#);
     }
 }

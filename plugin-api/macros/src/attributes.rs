@@ -41,8 +41,17 @@ impl Mark {
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::Tool => &[
-                "name", "title", "inline", "read_only", "destructive", "idempotent", "open_world", "icon",
-                "input_schema", "output_schema", "meta",
+                "name",
+                "title",
+                "inline",
+                "read_only",
+                "destructive",
+                "idempotent",
+                "open_world",
+                "icon",
+                "input_schema",
+                "output_schema",
+                "meta",
             ],
             Self::Resource => &["name", "title", "mime", "inline", "icon", "priority", "size"],
             Self::Prompt => &["name", "title", "inline", "icon"],
@@ -106,9 +115,7 @@ impl Options {
         match self.find(name) {
             None => Ok(None),
             Some((_, Value::Expr(expr))) => Ok(Some(expr)),
-            Some((ident, Value::Flag)) => {
-                Err(Error::new_spanned(ident, format!("give it a value: `{name} = ...`")))
-            }
+            Some((ident, Value::Flag)) => Err(Error::new_spanned(ident, format!("give it a value: `{name} = ...`"))),
         }
     }
 

@@ -33,8 +33,8 @@ pub(crate) fn plugin(options: TokenStream, item: TokenStream) -> Result<TokenStr
 
 /// Expands `#[model]`.
 pub(crate) fn model(item: TokenStream) -> Result<TokenStream> {
-    let parsed: syn::DeriveInput = parse2(item.clone())
-        .map_err(|_| Error::new_spanned(&item, "put `#[model]` on a `struct` or an `enum`"))?;
+    let parsed: syn::DeriveInput =
+        parse2(item.clone()).map_err(|_| Error::new_spanned(&item, "put `#[model]` on a `struct` or an `enum`"))?;
     Ok(quote! {
         #[derive(
             ::mcp_plugin_api::serde::Serialize,
@@ -149,7 +149,8 @@ impl Code {
         }
         for parameter in &parameters {
             if !function.named().any(|named| named.name == parameter) {
-                let message = format!("the function does not take `{parameter}`: add the argument `{parameter}: String`");
+                let message =
+                    format!("the function does not take `{parameter}`: add the argument `{parameter}: String`");
                 return Err(Error::new_spanned(uri, message));
             }
         }
@@ -196,10 +197,7 @@ impl Code {
     fn resources(&mut self, item: &mut ImplItemFn) -> Result<()> {
         let name = &item.sig.ident;
         if item.sig.asyncness.is_some() || item.sig.inputs.len() != 1 || item.sig.receiver().is_none() {
-            return Err(Error::new_spanned(
-                name,
-                "write `#[resources] fn list(&self) -> Result<Vec<Resource>>`",
-            ));
+            return Err(Error::new_spanned(name, "write `#[resources] fn list(&self) -> Result<Vec<Resource>>`"));
         }
         self.items.push(quote!(items.dynamic_resources(Self::#name);));
         Ok(())
@@ -351,9 +349,9 @@ impl Code {
             None => quote!(::core::option::Option::None),
             Some(text) => quote!(::core::option::Option::Some(#text)),
         };
-        let start = self.start.unwrap_or_else(|| {
-            quote!(::core::result::Result::Ok(<Self as ::core::default::Default>::default()))
-        });
+        let start = self
+            .start
+            .unwrap_or_else(|| quote!(::core::result::Result::Ok(<Self as ::core::default::Default>::default())));
         let stop = self.stop;
         let config_schema = match &self.config {
             None => quote!(::core::option::Option::None),
@@ -477,11 +475,7 @@ fn tool_arguments(function: &Function) -> Result<(TokenStream, TokenStream, Toke
                 "take the arguments one by one, or all of them in `Args<T>`, not both",
             ));
         }
-        return Ok((
-            quote!(),
-            ty.to_token_stream(),
-            quote!(let arguments: #ty = match call.arguments() { #refuse };),
-        ));
+        return Ok((quote!(), ty.to_token_stream(), quote!(let arguments: #ty = match call.arguments() { #refuse };)));
     }
     let mut fields = TokenStream::new();
     let mut defaults = TokenStream::new();

@@ -21,7 +21,7 @@ pub(crate) enum Parameter {
     /// `&Context` or `Context`.
     Context { by_reference: bool },
     /// `Args(pattern): Args<T>`.
-    Args { ty: Type },
+    Args { ty: Box<Type> },
     /// An argument of its own.
     Named(Box<Named>),
 }
@@ -69,11 +69,10 @@ impl Function {
             (None, false) => Mode::Blocking,
         };
         check_receiver(what, signature.receiver(), signature.ident.span())?;
-        let parameters =
-            signature.inputs.iter_mut().filter_map(|input| match input {
-                FnArg::Receiver(_) => None,
-                FnArg::Typed(typed) => Some(parameter(typed)),
-            });
+        let parameters = signature.inputs.iter_mut().filter_map(|input| match input {
+            FnArg::Receiver(_) => None,
+            FnArg::Typed(typed) => Some(parameter(typed)),
+        });
         let parameters = parameters.collect::<Result<Vec<_>>>()?;
         Ok(Self { name: signature.ident.clone(), mode, parameters, output: Output::of(&signature.output) })
     }
@@ -149,7 +148,7 @@ fn parameter(typed: &mut syn::PatType) -> Result<Parameter> {
         return Ok(Parameter::Context { by_reference });
     }
     if let Some(ty) = inside(&typed.ty, "Args") {
-        return Ok(Parameter::Args { ty });
+        return Ok(Parameter::Args { ty: Box::new(ty) });
     }
     if let Type::Reference(reference) = &*typed.ty {
         return Err(Error::new_spanned(
@@ -167,19 +166,16 @@ fn parameter(typed: &mut syn::PatType) -> Result<Parameter> {
     let mut default = None;
     for attribute in typed.attrs.drain(..) {
         if attribute.path().is_ident("default") {
-            default = Some(attribute.parse_args::<Expr>().map_err(|error| {
-                Error::new(error.span(), "give the default a value: `#[default(3)]`")
-            })?);
+            default = Some(
+                attribute
+                    .parse_args::<Expr>()
+                    .map_err(|error| Error::new(error.span(), "give the default a value: `#[default(3)]`"))?,
+            );
         } else {
             attributes.push(attribute);
         }
     }
-    Ok(Parameter::Named(Box::new(Named {
-        name: pattern.ident.clone(),
-        ty: (*typed.ty).clone(),
-        attributes,
-        default,
-    })))
+    Ok(Parameter::Named(Box::new(Named { name: pattern.ident.clone(), ty: (*typed.ty).clone(), attributes, default })))
 }
 
 fn is_context(ty: &Type) -> Option<bool> {

@@ -24,10 +24,7 @@ pub const fn plugin_header(constructor: extern "C" fn() -> RootModuleResult) -> 
 ///
 /// # Errors
 /// The reason of the refusal, shortened: the full report has tens of kilobytes.
-pub fn is_layout_compatible(
-    host: &'static TypeLayout,
-    plugin: &'static TypeLayout,
-) -> Result<(), String> {
+pub fn is_layout_compatible(host: &'static TypeLayout, plugin: &'static TypeLayout) -> Result<(), String> {
     let Err(refusal) = check_layout_compatibility(host, plugin) else {
         return Ok(());
     };
@@ -40,7 +37,6 @@ pub fn is_layout_compatible(
 /// The first lines of `abi_stable`'s report that say something.
 fn shorten(report: &str) -> String {
     const MAX_CHARS: usize = 400;
-    let told: Vec<&str> =
-        report.lines().map(str::trim).filter(|line| !line.is_empty()).take(6).collect();
+    let told: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).take(6).collect();
     told.join("; ").chars().take(MAX_CHARS).collect()
 }

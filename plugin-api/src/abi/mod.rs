@@ -24,12 +24,12 @@ pub use futures::into_foreign;
 pub use guard::{GuardedFuture, Panicked, guard};
 pub use header::{is_layout_compatible, plugin_header};
 pub use metadata::{
-    FORMAT, METADATA_CAPACITY, METADATA_MAGIC, METADATA_SECTION, METADATA_SECTION_MACHO,
-    METADATA_SECTION_PE, Metadata, MetadataError, PanicMode, metadata_bytes, parse_metadata,
+    FORMAT, METADATA_CAPACITY, METADATA_MAGIC, METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata,
+    MetadataError, PanicMode, metadata_bytes, parse_metadata,
 };
 pub use objects::{
-    CallApi, CallApi_TO, CallContext, Failure, HostApi, HostApi_TO, HostObject, Module, ModuleRef,
-    Outcome, PluginApi, PluginApi_TO, PluginObject, Reply, StartReply, module,
+    CallApi, CallApi_TO, CallContext, Failure, HostApi, HostApi_TO, HostObject, Module, ModuleRef, Outcome, PluginApi,
+    PluginApi_TO, PluginObject, Reply, StartReply, module,
 };
 
 /// The foreign types of the boundary, for the host's FFI room and the code that the macros write.

@@ -3,6 +3,7 @@
 // The lints below fire inside what `abi_stable`'s derives write.
 #![allow(unsafe_code, reason = "abi_stable's derives write unsafe code")]
 #![allow(non_camel_case_types, reason = "abi_stable names trait objects Trait_TO")]
+#![allow(clippy::mem_forget, reason = "written by abi_stable's derives")]
 #![allow(clippy::undocumented_unsafe_blocks, reason = "written by abi_stable's derives")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "written by abi_stable's derives")]
 #![allow(clippy::allow_attributes_without_reason, reason = "written by abi_stable's derives")]

@@ -105,8 +105,8 @@ impl Form {
             .unwrap_or_default();
         let mut fields = Map::new();
         for (name, property) in properties {
-            let field = flat_field(property)
-                .ok_or_else(|| Error::new(format!("the field '{name}' is too deep for a form")))?;
+            let field =
+                flat_field(property).ok_or_else(|| Error::new(format!("the field '{name}' is too deep for a form")))?;
             fields.insert(name.clone(), field);
         }
         Ok(Self { fields, required })
@@ -123,8 +123,20 @@ impl Form {
 
 /// Keywords that a form's field may have.
 const FIELD_KEYWORDS: &[&str] = &[
-    "type", "title", "description", "default", "minLength", "maxLength", "pattern", "minimum", "maximum", "enum",
-    "oneOf", "items", "minItems", "maxItems",
+    "type",
+    "title",
+    "description",
+    "default",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "enum",
+    "oneOf",
+    "items",
+    "minItems",
+    "maxItems",
 ];
 
 /// Brings a field's schema into the restricted form that clients can show.
@@ -323,14 +335,12 @@ mod tests {
     use super::*;
 
     #[derive(Deserialize, JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is read")]
     enum Colour {
         Red,
         Green,
     }
 
     #[derive(Deserialize, JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is read")]
     enum Size {
         /// Fits a pocket
         Small,

@@ -260,9 +260,7 @@ impl Sampled {
     /// The tools that the model wants to be run: `(id of the use, tool, arguments)`.
     pub fn tool_uses(&self) -> impl Iterator<Item = (&str, &str, &Map<String, Value>)> {
         self.content().iter().filter_map(|block| match block {
-            SampledContent::Tool(ToolBlock::ToolUse { id, name, input }) => {
-                Some((id.as_str(), name.as_str(), input))
-            }
+            SampledContent::Tool(ToolBlock::ToolUse { id, name, input }) => Some((id.as_str(), name.as_str(), input)),
             _ => None,
         })
     }

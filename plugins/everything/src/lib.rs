@@ -3,6 +3,8 @@
 //! The tools named `test_…`, the resources and the prompts are those that the official conformance suite calls; what it
 //! does not exercise stands beside them. A file for each kind: `content`, `asking`, `limits`.
 
+#![allow(non_snake_case, reason = "the suite names an argument `resourceUri`")]
+
 mod asking;
 mod content;
 mod limits;
@@ -76,7 +78,10 @@ impl Everything {
     /// Returns a link to a resource, with annotations.
     #[tool(read_only)]
     async fn test_resource_link(&self) -> Content {
-        Content::link("test://static-text", "static-text").audience([Role::User]).priority(0.5).last_modified("2026-01-01T00:00:00Z")
+        Content::link("test://static-text", "static-text")
+            .audience([Role::User])
+            .priority(0.5)
+            .last_modified("2026-01-01T00:00:00Z")
     }
 
     /// Fails on purpose.
@@ -122,7 +127,12 @@ impl Everything {
 
     /// Asks the client's model.
     #[tool]
-    async fn test_sampling(&self, /** What to ask. */ prompt: String, ctx: &Context) -> Result<String> {
+    async fn test_sampling(
+        &self,
+        /** What to ask. */
+        prompt: String,
+        ctx: &Context,
+    ) -> Result<String> {
         let sampled = ctx.sample("sampling", Sampling::new(prompt, 100)).await?;
         Ok(format!("LLM response: {}", sampled.text()))
     }
@@ -135,7 +145,12 @@ impl Everything {
 
     /// Asks the user for a name and an address.
     #[tool]
-    async fn test_elicitation(&self, /** What to say to the user. */ message: String, ctx: &Context) -> Result<String> {
+    async fn test_elicitation(
+        &self,
+        /** What to say to the user. */
+        message: String,
+        ctx: &Context,
+    ) -> Result<String> {
         let form = Form::new()
             .required("username", Field::text().description("User's response"))
             .required("email", Field::text().description("User's email address"));
@@ -146,7 +161,9 @@ impl Everything {
     /// Asks the user with a default in every field.
     #[tool]
     async fn test_elicitation_sep1034_defaults(&self, ctx: &Context) -> Result<String> {
-        let answer = ctx.elicit("defaults", "Please review and update the form fields with defaults", asking::defaults()).await?;
+        let answer = ctx
+            .elicit("defaults", "Please review and update the form fields with defaults", asking::defaults())
+            .await?;
         Ok(format!("Elicitation completed: {}", asking::told(answer)))
     }
 
@@ -203,7 +220,12 @@ impl Everything {
 
     /// Returns a typed object.
     #[tool(read_only)]
-    async fn test_structured(&self, /** Of which place. */ #[default("here")] place: String) -> Weather {
+    async fn test_structured(
+        &self,
+        /** Of which place. */
+        #[default("here")]
+        place: String,
+    ) -> Weather {
         Weather { temperature: 22.5, conditions: format!("clear at {place}"), humidity: 65 }
     }
 
@@ -214,14 +236,21 @@ impl Everything {
     }
 
     /// Promises a schema that the host holds it to.
-    #[tool(output_schema = r#"{"type":"object","properties":{"count":{"type":"integer","maximum":9}},"required":["count"]}"#)]
+    #[tool(
+        output_schema = r#"{"type":"object","properties":{"count":{"type":"integer","maximum":9}},"required":["count"]}"#
+    )]
     async fn test_promised_output(&self, count: u64) -> Result<ToolResult> {
         ToolResult::structured(&serde_json::json!({"count": count}))
     }
 
     /// Announces that a resource has new content.
     #[tool]
-    async fn test_touch_resource(&self, /** Which resource. */ uri: String, ctx: &Context) -> String {
+    async fn test_touch_resource(
+        &self,
+        /** Which resource. */
+        uri: String,
+        ctx: &Context,
+    ) -> String {
         self.touches.fetch_add(1, Ordering::Relaxed);
         ctx.resource_updated(&uri);
         format!("touched {uri}")
@@ -241,21 +270,33 @@ impl Everything {
 
     /// Sleeps; heeds its cancellation.
     #[tool]
-    async fn test_sleep(&self, /** How long, in milliseconds. */ ms: u64) -> String {
+    async fn test_sleep(
+        &self,
+        /** How long, in milliseconds. */
+        ms: u64,
+    ) -> String {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         format!("slept {ms} ms")
     }
 
     /// Blocks its thread; deaf to its cancellation.
     #[tool]
-    fn test_block(&self, /** How long, in milliseconds. */ ms: u64) -> String {
+    fn test_block(
+        &self,
+        /** How long, in milliseconds. */
+        ms: u64,
+    ) -> String {
         std::thread::sleep(Duration::from_millis(ms));
         format!("blocked {ms} ms")
     }
 
     /// Returns what it is given.
     #[tool(inline, read_only, idempotent, open_world = false)]
-    fn echo(&self, /** What to return. */ message: String) -> String {
+    fn echo(
+        &self,
+        /** What to return. */
+        message: String,
+    ) -> String {
         message
     }
 
@@ -295,7 +336,8 @@ impl Everything {
     #[resources]
     fn sometimes(&self) -> Result<Vec<Resource>> {
         let shown = self.touches.load(Ordering::Relaxed) >> 63 == 1;
-        let resource = || Resource::new("test://sometimes", "sometimes").description("Comes and goes").mime_type("text/plain");
+        let resource =
+            || Resource::new("test://sometimes", "sometimes").description("Comes and goes").mime_type("text/plain");
         Ok(shown.then(resource).into_iter().collect())
     }
 
@@ -321,8 +363,10 @@ impl Everything {
     #[prompt]
     async fn test_prompt_with_arguments(
         &self,
-        /** The first. */ arg1: String,
-        /** The second. */ arg2: String,
+        /** The first. */
+        arg1: String,
+        /** The second. */
+        arg2: String,
     ) -> String {
         format!("Prompt with arguments: arg1='{arg1}', arg2='{arg2}'")
     }
@@ -330,7 +374,11 @@ impl Everything {
     /// Proposes values for the first argument.
     #[complete(prompt = "test_prompt_with_arguments", argument = "arg1", inline)]
     fn complete_arg1(&self, typed: String) -> Vec<String> {
-        ["test", "testing", "tested", "other"].into_iter().filter(|it| it.starts_with(&typed)).map(str::to_owned).collect()
+        ["test", "testing", "tested", "other"]
+            .into_iter()
+            .filter(|it| it.starts_with(&typed))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// A prompt with an embedded resource.
@@ -338,22 +386,16 @@ impl Everything {
     async fn test_prompt_with_embedded_resource(
         &self,
         /** Which resource to embed. */
-        #[expect(non_snake_case, reason = "the suite's name")]
         resourceUri: String,
     ) -> Vec<Message> {
-        let contents = Contents::text("Embedded resource content for testing.").uri(resourceUri).mime_type("text/plain");
-        vec![
-            Message::user(Content::resource(contents)),
-            Message::user("Please process the embedded resource above."),
-        ]
+        let contents =
+            Contents::text("Embedded resource content for testing.").uri(resourceUri).mime_type("text/plain");
+        vec![Message::user(Content::resource(contents)), Message::user("Please process the embedded resource above.")]
     }
 
     /// A prompt with a picture.
     #[prompt]
     async fn test_prompt_with_image(&self) -> Vec<Message> {
-        vec![
-            Message::user(Content::image(content::PNG, "image/png")),
-            Message::user("Please analyze the image above."),
-        ]
+        vec![Message::user(Content::image(content::PNG, "image/png")), Message::user("Please analyze the image above.")]
     }
 }

@@ -76,7 +76,8 @@ impl HostApi for HostSide {
     fn log(&self, level: u8, event: RSlice<'_, u8>) {
         lent("log", || {
             let bytes = event.as_slice();
-            let Ok(LogEvent { target, message, fields, call }) = serde_json::from_slice(bytes.get(..MAX_EVENT_BYTES).unwrap_or(bytes))
+            let Ok(LogEvent { target, message, fields, call }) =
+                serde_json::from_slice(bytes.get(..MAX_EVENT_BYTES).unwrap_or(bytes))
             else {
                 return;
             };

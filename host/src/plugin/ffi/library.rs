@@ -2,10 +2,10 @@
 
 use super::{CallSide, HostSide};
 use crate::plugin::Staged;
+use foreign::{AbiHeaderRef, FfiFuture, LibHeader, RSlice, RStr, TD_Opaque};
 use mcp_plugin_api::abi::{
     self, Failure, HostObject, ModuleRef, Outcome, PluginObject, ROOT_SYMBOL, Reply, foreign, guard,
 };
-use foreign::{AbiHeaderRef, FfiFuture, LibHeader, RSlice, RStr, TD_Opaque};
 use std::sync::Arc;
 
 /// Why a library cannot be opened.
@@ -159,10 +159,7 @@ pub(in crate::plugin) struct PendingReply {
 impl Future for PendingReply {
     type Output = Result<Vec<u8>, Failure>;
 
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
         std::pin::Pin::new(&mut self.future).poll(context).map(owned)
     }
 }
@@ -187,4 +184,3 @@ const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Plugin>();
 };
-

@@ -41,7 +41,8 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &HttpLimits) -
         let reason = format!("the body has more than {} bytes", limits.max_body_bytes);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, &reason)
     };
-    let announced = headers.get(axum::http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        headers.get(axum::http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.max_body_bytes as u64) {
         return Err(too_large());
     }

@@ -34,7 +34,6 @@ pub struct Endpoint {
 const VERBS: &str = "POST, GET, DELETE";
 
 /// The paths of the host: the endpoint and the word for operators.
-#[must_use]
 pub fn router(endpoint: Arc<Endpoint>) -> Router {
     Router::new()
         .route("/mcp", any(mcp))
@@ -121,9 +120,7 @@ impl Endpoint {
             }
             // A JSON-RPC error to a well-formed request has status 200 in this era (2025-era J-05).
             Err(OpenError::Refused(reply)) => Ok(json(StatusCode::OK, reply)),
-            Err(OpenError::Unavailable(reply)) => {
-                Err(Refusal::with_reply(StatusCode::SERVICE_UNAVAILABLE, reply))
-            }
+            Err(OpenError::Unavailable(reply)) => Err(Refusal::with_reply(StatusCode::SERVICE_UNAVAILABLE, reply)),
         }
     }
 
@@ -134,8 +131,9 @@ impl Endpoint {
         let revision = headers::single(headers, &PROTOCOL_VERSION)?;
         let session = SessionId::from_header(id.as_bytes()).and_then(|id| self.server.store().find(&id));
         // 404 means to a client that it must initialize anew, and nothing else may (2025-era H-22).
-        let session = session
-            .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "this session does not exist any more: initialize anew"))?;
+        let session = session.ok_or_else(|| {
+            Refusal::new(StatusCode::NOT_FOUND, "this session does not exist any more: initialize anew")
+        })?;
         match revision {
             Some(revision) if Dialect::stateful(revision).is_none() => {
                 Err(Refusal::new(StatusCode::BAD_REQUEST, "this MCP-Protocol-Version is not supported"))
@@ -279,4 +277,3 @@ impl Endpoint {
         Ok(empty(StatusCode::NO_CONTENT))
     }
 }
-

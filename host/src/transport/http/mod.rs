@@ -16,6 +16,6 @@ mod stall;
 pub use body::HttpLimits;
 pub use endpoint::{Endpoint, router};
 pub use health::{Health, HealthDetail, PluginHealth};
-pub use listen::{Listener, ListenError};
+pub use listen::{ListenError, Listener};
 
 pub(super) use batch::gather;

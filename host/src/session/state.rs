@@ -68,11 +68,15 @@ struct State {
     log_level: LogLevel,
     subscriptions: HashSet<String>,
     calls: HashMap<Id, CancellationToken>,
-    asks: HashMap<u64, (&'static str, oneshot::Sender<Result<Box<RawValue>, AskError>>)>,
+    /// Questions that wait, with their method.
+    asks: HashMap<u64, (&'static str, AnswerSender)>,
     next_ask: u64,
     streams: HashMap<u64, EventStream>,
     next_stream: u64,
 }
+
+/// Where a client's answer goes.
+type AnswerSender = oneshot::Sender<Result<Box<RawValue>, AskError>>;
 
 /// The number of the stream that belongs to no request.
 const STANDALONE: u64 = 0;

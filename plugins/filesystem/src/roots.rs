@@ -1,0 +1,154 @@
+//! The allowed folders, and paths inside them.
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+use mcp_plugin_api::prelude::*;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Folders that may be used.
+pub(crate) struct Roots {
+    roots: Vec<Root>,
+    read_only: bool,
+}
+
+struct Root {
+    path: PathBuf,
+    dir: Dir,
+}
+
+/// A path in an allowed folder. What it names may not exist.
+pub(crate) struct Located<'a> {
+    root: &'a Root,
+    path: PathBuf,
+}
+
+impl Roots {
+    pub(crate) fn open(paths: &[PathBuf], read_only: bool) -> Result<Self> {
+        if paths.is_empty() {
+            return Err(Error::invalid_params("'roots' is empty: allow at least one folder"));
+        }
+        let open = |path: &PathBuf| {
+            let unusable =
+                |error| Error::invalid_params(format!("the root {} cannot be used: {error}", path.display()));
+            let path = path.canonicalize().map_err(unusable)?;
+            let dir = Dir::open_ambient_dir(&path, ambient_authority()).map_err(unusable)?;
+            Ok(Root { path, dir })
+        };
+        Ok(Self { roots: paths.iter().map(open).collect::<Result<_>>()?, read_only })
+    }
+
+    pub(crate) fn may_change(&self) -> bool {
+        !self.read_only
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.roots.iter().map(|root| root.path.display().to_string()).collect()
+    }
+
+    /// The place that a path names. An absolute path must begin with an allowed folder.
+    ///
+    /// This only finds which folder is meant: whether the rest stays inside is decided by the folder's capability.
+    pub(crate) fn locate(&self, path: &str) -> Result<Located<'_>> {
+        let path = Path::new(path);
+        let located = if path.is_absolute() {
+            let plain = plain(path)?;
+            let inside = self.roots.iter().filter(|root| plain.starts_with(&root.path));
+            inside
+                .max_by_key(|root| root.path.as_os_str().len())
+                .and_then(|root| Some((root, plain.strip_prefix(&root.path).ok()?.to_owned())))
+        } else {
+            Some((&self.roots[0], plain(path)?))
+        };
+        let Some((root, path)) = located else {
+            return Err(Error::new("this path is in no allowed folder; list_allowed_directories names them"));
+        };
+        let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+        Ok(Located { root, path })
+    }
+
+    /// As [`Roots::locate`], unless nothing may be changed.
+    pub(crate) fn locate_to_change(&self, path: &str) -> Result<Located<'_>> {
+        if self.read_only {
+            return Err(Error::new("nothing may be changed here: the operator has set 'read_only'"));
+        }
+        self.locate(path)
+    }
+}
+
+/// A path without `.`; one with `..` is refused, so that no text has two meanings.
+fn plain(path: &Path) -> Result<PathBuf> {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => return Err(Error::new("write the path without '..'")),
+            other => plain.push(other),
+        }
+    }
+    Ok(plain)
+}
+
+impl Located<'_> {
+    /// The allowed folder.
+    pub(crate) fn folder(&self) -> &Dir {
+        &self.root.dir
+    }
+
+    /// The path below it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// As a URI.
+    pub(crate) fn uri(&self) -> String {
+        format!("file://{}", self.root.path.join(&self.path).display())
+    }
+
+    /// A path below this one, as clients write it.
+    pub(crate) fn absolute(&self, below: &Path) -> String {
+        let beginning = if self.path == Path::new(".") { Path::new("") } else { &self.path };
+        self.root.path.join(beginning).join(below).display().to_string()
+    }
+
+    /// Replaces a file whole: who reads it meanwhile sees the old content or the new.
+    pub(crate) fn replace(&self, bytes: &[u8]) -> Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let dir = self.folder();
+        let permissions = match dir.symlink_metadata(&self.path) {
+            Ok(metadata) if metadata.is_symlink() => {
+                return Err(Error::new("this is a symbolic link; write to the file that it names"));
+            }
+            Ok(metadata) if !metadata.is_file() => return Err(Error::new("this is not a file")),
+            Ok(metadata) => Some(metadata.permissions()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        let name = format!(".{}.{}.draft", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let draft = self.path.with_file_name(name);
+        let written = (|| {
+            let mut file = dir.open_with(&draft, OpenOptions::new().write(true).create_new(true))?;
+            file.write_all(bytes)?;
+            if let Some(permissions) = permissions {
+                file.set_permissions(permissions)?;
+            }
+            file.sync_all()?;
+            dir.rename(&draft, dir, &self.path)
+        })();
+        if written.is_err() {
+            let _ = dir.remove_file(&draft);
+        }
+        Ok(written?)
+    }
+
+    /// Moves a file or folder to a place where nothing is.
+    pub(crate) fn move_to(&self, to: &Located<'_>) -> Result<()> {
+        match to.folder().symlink_metadata(&to.path) {
+            Ok(_) => return Err(Error::new("there is something at the destination already")),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.folder().rename(&self.path, to.folder(), &to.path)?)
+    }
+}

@@ -1,0 +1,209 @@
+use super::*;
+use mcp_plugin_api::ContentKind;
+use mcp_plugin_api::serde_json::{Value, json};
+use mcp_plugin_api::testing::{Kit, Script};
+use std::fs;
+use tempfile::TempDir;
+
+struct Fixture {
+    kit: Kit<Filesystem>,
+    folder: TempDir,
+    outside: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self::with(json!({}))
+    }
+
+    fn with(mut config: Value) -> Self {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(folder.path().join("notes.txt"), "one\ntwo\nthree\n").unwrap();
+        fs::create_dir_all(folder.path().join("src/deep")).unwrap();
+        fs::write(folder.path().join("src/main.rs"), "fn main() {}\n").unwrap();
+        fs::write(folder.path().join("src/deep/lib.rs"), "").unwrap();
+        fs::write(outside.path().join("secret.txt"), "secret").unwrap();
+        config["roots"] = json!([folder.path()]);
+        Self { kit: Kit::start(config).unwrap(), folder, outside }
+    }
+
+    /// What a tool gives: its data or text, or the text of its failure.
+    fn run(&self, tool: &str, arguments: Value) -> Result<Value, String> {
+        let result = self.kit.tool(tool, arguments, &Script::new()).map_err(|error| error.message().to_owned())?;
+        let ContentKind::Text { text } = &result.content[0].kind else {
+            return Ok(Value::Null);
+        };
+        if result.is_error {
+            return Err(text.clone());
+        }
+        Ok(result.structured_content.unwrap_or_else(|| text.clone().into()))
+    }
+
+    fn path(&self, below: &str) -> String {
+        self.folder.path().canonicalize().unwrap().join(below).display().to_string()
+    }
+}
+
+#[test]
+fn text_is_read_whole_and_in_part() {
+    let fixture = Fixture::new();
+    let read = |arguments: Value| fixture.run("read_text_file", arguments);
+    assert_eq!(read(json!({"path": "notes.txt"})), Ok("one\ntwo\nthree\n".into()));
+    assert_eq!(read(json!({"path": fixture.path("notes.txt"), "head": 1})), Ok("one\n".into()));
+    assert_eq!(read(json!({"path": "./notes.txt", "tail": 2})), Ok("two\nthree\n".into()));
+    assert_eq!(read(json!({"path": "notes.txt", "head": 1, "tail": 1})), Err("give 'head' or 'tail', not both".into()));
+    assert!(read(json!({"path": "none.txt"})).unwrap_err().contains("No such file"));
+}
+
+#[test]
+fn nothing_outside_is_reached_by_any_path() {
+    let fixture = Fixture::new();
+    let secret = fixture.outside.path().join("secret.txt");
+    let secret = secret.to_str().unwrap();
+    let inside = fixture.path("");
+    let traversals = [
+        secret.to_owned(),
+        format!("..{secret}"),
+        format!("src/../../{secret}"),
+        format!("{inside}/../{secret}"),
+        format!("{}evil/x", inside.trim_end_matches('/')),
+        "/etc/passwd".to_owned(),
+        "../../../../../../../../etc/passwd".to_owned(),
+    ];
+    for path in traversals {
+        for (tool, arguments) in [
+            ("read_text_file", json!({"path": path})),
+            ("write_file", json!({"path": path, "content": "x"})),
+            ("list_directory", json!({"path": path})),
+            ("get_file_info", json!({"path": path})),
+            ("create_directory", json!({"path": path})),
+            ("move_file", json!({"source": "notes.txt", "destination": path})),
+        ] {
+            assert!(fixture.run(tool, arguments).is_err(), "{tool} {path}");
+        }
+    }
+    assert_eq!(fs::read_to_string(secret).unwrap(), "secret");
+}
+
+#[cfg(unix)]
+#[test]
+fn symbolic_links_do_not_lead_out() {
+    use std::os::unix::fs::symlink;
+    let fixture = Fixture::new();
+    symlink(fixture.outside.path(), fixture.folder.path().join("out")).unwrap();
+    symlink(fixture.outside.path().join("secret.txt"), fixture.folder.path().join("secret")).unwrap();
+    symlink("notes.txt", fixture.folder.path().join("inner")).unwrap();
+    for path in ["out/secret.txt", "secret"] {
+        assert!(fixture.run("read_text_file", json!({"path": path})).is_err(), "{path}");
+        assert!(fixture.run("write_file", json!({"path": path, "content": "x"})).is_err(), "{path}");
+    }
+    assert!(fixture.run("list_directory", json!({"path": "out"})).is_err());
+    assert!(fixture.run("create_directory", json!({"path": "out/new"})).is_err());
+    assert!(fixture.run("move_file", json!({"source": "notes.txt", "destination": "out/notes.txt"})).is_err());
+    // A link that stays inside is followed.
+    assert_eq!(fixture.run("read_text_file", json!({"path": "inner"})), Ok("one\ntwo\nthree\n".into()));
+    // Searches tell links, and do not enter them.
+    let found = fixture.run("search_files", json!({"path": "", "pattern": "*secret*"})).unwrap();
+    assert_eq!(found, json!([fixture.path("secret")]));
+    assert_eq!(fs::read_to_string(fixture.outside.path().join("secret.txt")).unwrap(), "secret");
+}
+
+#[test]
+fn files_are_written_edited_and_moved() {
+    let fixture = Fixture::new();
+    fixture.run("write_file", json!({"path": "new.txt", "content": "a\nb\n"})).unwrap();
+    let difference = fixture.run(
+        "edit_file",
+        json!({
+            "path": "new.txt", "edits": [{"old_text": "b", "new_text": "c"}], "dry_run": true
+        }),
+    );
+    assert_eq!(difference, Ok("--- new.txt\n+++ new.txt\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n".into()));
+    assert_eq!(fs::read_to_string(fixture.folder.path().join("new.txt")).unwrap(), "a\nb\n");
+    fixture.run("edit_file", json!({"path": "new.txt", "edits": [{"old_text": "b", "new_text": "c"}]})).unwrap();
+    fixture.run("move_file", json!({"source": "new.txt", "destination": "src/moved.txt"})).unwrap();
+    assert_eq!(fs::read_to_string(fixture.folder.path().join("src/moved.txt")).unwrap(), "a\nc\n");
+    assert_eq!(
+        fixture.run("move_file", json!({"source": "notes.txt", "destination": "src/moved.txt"})),
+        Err("there is something at the destination already".into())
+    );
+    let left: Vec<_> = fs::read_dir(fixture.folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("draft")), "{left:?}");
+}
+
+#[test]
+fn edits_are_never_guessed() {
+    let fixture = Fixture::new();
+    let edit = |old: &str| {
+        fixture.run("edit_file", json!({"path": "notes.txt", "edits": [{"old_text": old, "new_text": "x"}]}))
+    };
+    assert_eq!(edit("four"), Err("edit 1: the file does not have this text; read it again".into()));
+    assert_eq!(edit("e"), Err("edit 1: the file has this text 3 times; give more around it".into()));
+    assert_eq!(edit(""), Err("edit 1: 'old_text' is empty".into()));
+    assert_eq!(fixture.run("read_text_file", json!({"path": "notes.txt"})), Ok("one\ntwo\nthree\n".into()));
+}
+
+#[test]
+fn line_ends_of_the_file_are_kept() {
+    let fixture = Fixture::new();
+    fs::write(fixture.folder.path().join("dos.txt"), "a\r\nb\r\n").unwrap();
+    fixture.run("edit_file", json!({"path": "dos.txt", "edits": [{"old_text": "a\nb", "new_text": "c\nd"}]})).unwrap();
+    assert_eq!(fs::read_to_string(fixture.folder.path().join("dos.txt")).unwrap(), "c\r\nd\r\n");
+}
+
+#[test]
+fn folders_are_listed_searched_and_shown_as_trees() {
+    let fixture = Fixture::new();
+    assert_eq!(
+        fixture.run("list_directory", json!({"path": "src"})),
+        Ok(
+            json!([{"name": "deep", "kind": "directory", "size": null}, {"name": "main.rs", "kind": "file", "size": 13}])
+        )
+    );
+    assert_eq!(
+        fixture.run("directory_tree", json!({"path": "src", "exclude_patterns": ["main.*"]})),
+        Ok(json!([{"name": "deep", "kind": "directory", "children": [{"name": "lib.rs", "kind": "file"}]}]))
+    );
+    let search = |pattern: &str| fixture.run("search_files", json!({"path": ".", "pattern": pattern}));
+    assert_eq!(search("*.rs"), Ok(json!([fixture.path("src/deep/lib.rs"), fixture.path("src/main.rs")])));
+    assert_eq!(search("src/*.rs"), Ok(json!([fixture.path("src/main.rs")])));
+    assert_eq!(search("["), Err("this is no glob: unclosed character class; missing ']'".into()));
+}
+
+#[test]
+fn a_read_only_folder_cannot_be_changed() {
+    let fixture = Fixture::with(json!({"read_only": true}));
+    let refused = "nothing may be changed here: the operator has set 'read_only'";
+    assert_eq!(fixture.run("write_file", json!({"path": "notes.txt", "content": ""})), Err(refused.into()));
+    assert_eq!(fixture.run("get_file_info", json!({"path": "notes.txt"})).unwrap()["writable"], false);
+    let dry = json!({"path": "notes.txt", "edits": [{"old_text": "one", "new_text": "1"}], "dry_run": true});
+    assert!(fixture.run("edit_file", dry).is_ok());
+}
+
+#[test]
+fn a_file_at_the_limit_is_read_and_a_larger_one_is_not() {
+    let fixture = Fixture::with(json!({"max_bytes": 14}));
+    assert!(fixture.run("read_text_file", json!({"path": "notes.txt"})).is_ok());
+    fs::write(fixture.folder.path().join("notes.txt"), "0123456789abcde").unwrap();
+    let refused = fixture.run("read_text_file", json!({"path": "notes.txt"}));
+    assert_eq!(refused, Err("the file has 15 bytes, 14 are allowed".into()));
+}
+
+#[test]
+fn files_are_resources() {
+    let fixture = Fixture::new();
+    let uri = format!("file://{}", fixture.path("notes.txt"));
+    let read = fixture.kit.resource(&uri, &Script::new()).unwrap();
+    assert_eq!(read.contents, [Contents::text("one\ntwo\nthree\n").uri(&uri).mime_type("text/plain")]);
+    for uri in ["file:///etc/passwd", "file:///none"] {
+        assert_eq!(fixture.kit.resource(uri, &Script::new()).unwrap_err().kind(), "not-found");
+    }
+}
+
+#[test]
+fn a_bad_configuration_stops_the_start() {
+    let refused = |config: Value| Kit::<Filesystem>::start(config).err().unwrap().message().to_owned();
+    assert_eq!(refused(json!({"roots": []})), "'roots' is empty: allow at least one folder");
+    assert!(refused(json!({"roots": ["/no/such/folder"]})).starts_with("the root /no/such/folder cannot be used"));
+    assert!(refused(json!({})).contains("missing field `roots`"));
+}

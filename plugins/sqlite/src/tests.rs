@@ -1,0 +1,137 @@
+use super::*;
+use mcp_plugin_api::serde_json::{Value, json};
+use mcp_plugin_api::testing::{Kit, Script};
+
+fn kit(config: Value) -> Kit<Sqlite> {
+    Kit::start(config).unwrap()
+}
+
+/// What a tool gives: its data, or the text of its failure.
+fn run(kit: &Kit<Sqlite>, tool: &str, arguments: Value) -> Result<Value, String> {
+    let result = kit.tool(tool, arguments, &Script::new()).map_err(|error| error.message().to_owned())?;
+    let text = text_of(&result);
+    if result.is_error { Err(text) } else { Ok(result.structured_content.unwrap_or(Value::String(text))) }
+}
+
+fn text_of(result: &ToolResult) -> String {
+    match &result.content[0].kind {
+        mcp_plugin_api::ContentKind::Text { text } => text.clone(),
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+fn filled(config: Value) -> Kit<Sqlite> {
+    let kit = kit(config);
+    run(
+        &kit,
+        "create_table",
+        json!({"query": "CREATE TABLE birds (id INTEGER PRIMARY KEY, name TEXT, weight REAL, raw BLOB)"}),
+    )
+    .unwrap();
+    let insert = "INSERT INTO birds (name, weight, raw) VALUES (?, ?, x'00ff'), ('wren', NULL, NULL)";
+    let changed = run(&kit, "write_query", json!({"query": insert, "params": ["owl", 1.5]}));
+    assert_eq!(changed.unwrap(), json!({"affected_rows": 2}));
+    kit
+}
+
+#[test]
+fn rows_come_back_with_their_types() {
+    let kit = filled(json!({}));
+    assert_eq!(
+        run(&kit, "read_query", json!({"query": "SELECT * FROM birds ORDER BY id"})).unwrap(),
+        json!({
+            "columns": ["id", "name", "weight", "raw"],
+            "rows": [[1, "owl", 1.5, "00ff"], [2, "wren", null, null]],
+            "truncated": false
+        })
+    );
+    let by_name = json!({"query": "SELECT id FROM birds WHERE name = ?", "params": ["wren"]});
+    assert_eq!(run(&kit, "read_query", by_name).unwrap()["rows"], json!([[2]]));
+}
+
+#[test]
+fn a_query_cannot_change_anything() {
+    let kit = filled(json!({}));
+    for sneaky in
+        ["DELETE FROM birds", "WITH x AS (SELECT 1) DELETE FROM birds", "PRAGMA query_only = 0", "ATTACH '/tmp/x' AS x"]
+    {
+        let _ = run(&kit, "read_query", json!({"query": sneaky}));
+        let written = run(&kit, "read_query", json!({"query": "INSERT INTO birds (name) VALUES ('x') RETURNING id"}));
+        assert!(written.is_err(), "{sneaky}");
+    }
+    let left = run(&kit, "read_query", json!({"query": "SELECT count(*) FROM birds"})).unwrap();
+    assert_eq!(left["rows"], json!([[2]]));
+}
+
+#[test]
+fn a_read_only_database_cannot_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("birds.db");
+    drop(filled(json!({"path": path})));
+    let kit = kit(json!({"path": path, "read_only": true}));
+    let refused = run(&kit, "write_query", json!({"query": "DELETE FROM birds"}));
+    assert_eq!(refused, Err("this database is read-only".to_owned()));
+    let kept = run(&kit, "read_query", json!({"query": "SELECT count(*) FROM birds"})).unwrap();
+    assert_eq!(kept["rows"], json!([[2]]));
+}
+
+#[test]
+fn rows_are_bounded_at_the_limit() {
+    let kit = filled(json!({"max_rows": 2}));
+    let all = run(&kit, "read_query", json!({"query": "SELECT id FROM birds"})).unwrap();
+    assert_eq!((all["rows"].as_array().unwrap().len(), &all["truncated"]), (2, &json!(false)));
+    run(&kit, "write_query", json!({"query": "INSERT INTO birds (name) VALUES ('tit')"})).unwrap();
+    let more = run(&kit, "read_query", json!({"query": "SELECT id FROM birds"})).unwrap();
+    assert_eq!((more["rows"].as_array().unwrap().len(), &more["truncated"]), (2, &json!(true)));
+}
+
+const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
+#[test]
+fn time_is_bounded() {
+    let kit = kit(json!({"max_time_ms": 50}));
+    assert_eq!(
+        run(&kit, "read_query", json!({"query": ENDLESS})),
+        Err("the statement was ended: it may take 50ms".to_owned())
+    );
+    assert!(run(&kit, "read_query", json!({"query": "SELECT 1"})).is_ok(), "the connection is usable afterwards");
+}
+
+#[test]
+fn a_cancelled_call_ends_its_statement() {
+    let kit = kit(json!({"max_time_ms": 600_000}));
+    let script = Script::new();
+    script.cancel();
+    let result = kit.tool("read_query", json!({"query": ENDLESS}), &script).unwrap();
+    assert!(result.is_error);
+}
+
+#[test]
+fn the_schema_is_a_resource_and_so_is_every_table() {
+    let kit = filled(json!({}));
+    let sql = "CREATE TABLE birds (id INTEGER PRIMARY KEY, name TEXT, weight REAL, raw BLOB);\n";
+    for uri in ["sqlite://schema", "sqlite://table/birds"] {
+        let read = kit.resource(uri, &Script::new()).unwrap();
+        assert_eq!(read.contents, [Contents::text(sql).uri(uri).mime_type("application/sql")]);
+    }
+    assert_eq!(kit.resource("sqlite://table/none", &Script::new()).unwrap_err().kind(), "not-found");
+    let listed: Vec<String> = kit.manifest().resources.into_iter().map(|it| it.uri).collect();
+    assert_eq!(listed, ["sqlite://schema", "sqlite://table/birds"]);
+    assert_eq!(kit.complete_template("sqlite://table/{name}", "name", "bi").unwrap().values, ["birds"]);
+}
+
+#[test]
+fn tables_are_listed_and_described() {
+    let kit = filled(json!({}));
+    assert_eq!(run(&kit, "list_tables", json!({})).unwrap()["rows"], json!([["birds"]]));
+    let columns = run(&kit, "describe_table", json!({"table_name": "birds"})).unwrap();
+    assert_eq!(columns["rows"][1], json!([1, "name", "TEXT", 0, null, 0]));
+    let missing = run(&kit, "describe_table", json!({"table_name": "none"}));
+    assert_eq!(missing, Err("there is no such table; list_tables names those there are".to_owned()));
+}
+
+#[test]
+fn only_create_table_creates_a_table() {
+    let refused = run(&kit(json!({})), "create_table", json!({"query": "DROP TABLE birds"}));
+    assert_eq!(refused, Err("only CREATE TABLE is allowed here; use write_query".to_owned()));
+}

@@ -1,0 +1,66 @@
+//! What tests run: built by cargo or cc, in the profile of the tests themselves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()
+}
+
+/// The folder of build products.
+#[must_use]
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}
+
+/// Runs `cargo build` with these words.
+#[track_caller]
+pub fn build(words: &[&str]) {
+    let built = Command::new(env!("CARGO")).current_dir(repository()).arg("build").args(words).output().unwrap();
+    assert!(built.status.success(), "cargo build {words:?}:\n{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// A product of the whole workspace, such as `libhello.so` or `mcp-host`.
+#[track_caller]
+#[must_use]
+pub fn artifact(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["--workspace"]));
+    let path = target().join("debug").join(name);
+    assert!(path.is_file(), "{} was not built", path.display());
+    path
+}
+
+/// Compiles C into a shared library.
+#[track_caller]
+pub fn compile_c(source: &str, library: &Path, words: &[&str]) {
+    let file = library.with_extension("c");
+    std::fs::write(&file, source).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(library)
+        .arg(&file)
+        .args(words)
+        .output()
+        .expect("a C compiler");
+    assert!(compiled.status.success(), "cc: {}", String::from_utf8_lossy(&compiled.stderr));
+    std::fs::remove_file(file).unwrap();
+}
+
+/// Installs the pinned peers below `target/peers`, unless they are there.
+#[track_caller]
+pub fn run_peer_setup() -> PathBuf {
+    static SET_UP: OnceLock<PathBuf> = OnceLock::new();
+    SET_UP
+        .get_or_init(|| {
+            let folder = target().join("peers");
+            let setup = Command::new("sh").arg(repository().join("tests/peers/setup")).arg(&folder).output().unwrap();
+            let told = format!("{}{}", String::from_utf8_lossy(&setup.stdout), String::from_utf8_lossy(&setup.stderr));
+            assert!(setup.status.success(), "peers cannot be installed:\n{told}");
+            folder
+        })
+        .clone()
+}

@@ -1,0 +1,231 @@
+//! A host in a process of its own.
+
+use crate::{Http, Stdio, artifact};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio as Piped};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long anything may take that should take no time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `probe` gives something.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The file of a plugin that is part of the workspace.
+#[must_use]
+pub fn plugin_file(name: &str) -> PathBuf {
+    artifact(&format!("lib{}.so", name.replace('-', "_")))
+}
+
+/// How a host is to be.
+pub struct HostBuilder {
+    folder: TempDir,
+    config: String,
+    binary: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+}
+
+/// A host that runs. It is killed when this is dropped.
+pub struct Host {
+    child: Child,
+    /// Where HTTP is served; nothing where it is not.
+    address: Option<SocketAddr>,
+    log: Arc<Mutex<String>>,
+    folder: TempDir,
+}
+
+impl Host {
+    /// A host with these plugins of the workspace.
+    #[must_use]
+    pub fn with(plugins: &[&str]) -> HostBuilder {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plugins")).unwrap();
+        let builder =
+            HostBuilder { folder, config: String::new(), binary: None, environment: Vec::new() };
+        plugins.iter().fold(builder, |builder, plugin| builder.file(&plugin_file(plugin)))
+    }
+
+    /// A plain HTTP client of it.
+    #[track_caller]
+    #[must_use]
+    pub fn http(&self) -> Http {
+        Http::new(self.address())
+    }
+
+    /// Where it serves HTTP.
+    #[track_caller]
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address.expect("this host serves HTTP")
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a piece of its log.
+    #[track_caller]
+    pub fn wait_for_log(&self, piece: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(piece) {
+            assert!(Instant::now() < end, "'{piece}' is not in the log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its own folder, with `plugins` and `config.toml` in it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the host's end", || self.child.try_wait().unwrap())
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Resident memory, in KiB.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the host's log ---\n{}", self.log());
+        }
+    }
+}
+
+impl HostBuilder {
+    /// Adds a file to the plugin folder.
+    #[must_use]
+    pub fn file(self, file: &Path) -> Self {
+        let name = file.file_name().unwrap();
+        fs::copy(file, self.plugins().join(name)).unwrap();
+        self
+    }
+
+    /// The plugin folder.
+    #[must_use]
+    pub fn plugins(&self) -> PathBuf {
+        self.folder.path().join("plugins")
+    }
+
+    /// Adds lines to the configuration.
+    #[must_use]
+    pub fn config(mut self, lines: &str) -> Self {
+        self.config.push_str(lines);
+        self.config.push('\n');
+        self
+    }
+
+    /// Runs another binary than the workspace's.
+    #[must_use]
+    pub fn binary(mut self, binary: PathBuf) -> Self {
+        self.binary = Some(binary);
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The command that runs the host with these further words.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Command {
+        let config = self.folder.path().join("config.toml");
+        let own = format!("state_dir = {:?}\n{}", self.folder.path().join("state"), self.config);
+        fs::write(&config, own).unwrap();
+        let mut command = Command::new(self.binary.clone().unwrap_or_else(|| artifact("mcp-host")));
+        command.args(words).arg("--config").arg(config).arg("--plugins-dir").arg(self.plugins());
+        command.env_remove("MCP_HOST_CONFIG").env_remove("MCP_HOST_LOG");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts it on HTTP, and waits until it listens.
+    #[track_caller]
+    #[must_use]
+    pub fn serve_http(self) -> Host {
+        let mut command = self.command(&["--http", "127.0.0.1:0"]);
+        let mut child = command.stdin(Piped::null()).stdout(Piped::null()).stderr(Piped::piped()).spawn().unwrap();
+        let log = follow(&mut child);
+        let mut host = Host { child, address: None, log, folder: self.folder };
+        host.wait_for_log("listening on http://");
+        let told = host.log();
+        let address = told.split("listening on http://").nth(1).and_then(|rest| rest.split("/mcp").next()).unwrap();
+        host.address = Some(address.parse().unwrap());
+        host
+    }
+
+    /// Starts it on standard input and output.
+    #[track_caller]
+    #[must_use]
+    pub fn serve_stdio(self) -> (Host, Stdio) {
+        let mut command = self.command(&["--stdio"]);
+        let mut child = command.stdin(Piped::piped()).stdout(Piped::piped()).stderr(Piped::piped()).spawn().unwrap();
+        let log = follow(&mut child);
+        let client = Stdio::new(child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        (Host { child, address: None, log, folder: self.folder }, client)
+    }
+}
+
+fn follow(child: &mut Child) -> Arc<Mutex<String>> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let kept = Arc::clone(&log);
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let mut kept = kept.lock().unwrap();
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    });
+    log
+}

@@ -1,0 +1,47 @@
+//! The harness: a real host with real plugins, and plain clients that may misbehave as they like.
+//!
+//! Nothing here fakes the host. What a test needs is built first; what cannot be built fails the test.
+
+#![allow(clippy::unwrap_used, reason = "a harness fails by panicking")]
+#![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
+
+mod build;
+mod host;
+mod http;
+mod stdio;
+
+pub use build::{artifact, build, compile_c, repository, run_peer_setup, target};
+pub use host::{Host, HostBuilder, eventually, plugin_file};
+pub use http::{Event, Http, Reply, Stream};
+pub use stdio::Stdio;
+
+use serde_json::{Value, json};
+
+/// The params of an `initialize` that offers everything a client can.
+#[must_use]
+pub fn initialize(revision: &str) -> Value {
+    json!({
+        "protocolVersion": revision,
+        "capabilities": {"roots": {}, "sampling": {"tools": {}}, "elicitation": {"form": {}, "url": {}}},
+        "clientInfo": {"name": "harness", "version": "1"},
+    })
+}
+
+/// A request.
+#[must_use]
+pub fn request(id: u64, method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}
+
+/// A call of a tool.
+#[must_use]
+pub fn call(id: u64, tool: &str, arguments: Value) -> Value {
+    request(id, "tools/call", json!({"name": tool, "arguments": arguments}))
+}
+
+/// The text of a tool's result.
+#[must_use]
+#[track_caller]
+pub fn text(reply: &Value) -> &str {
+    reply["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text in {reply}"))
+}
