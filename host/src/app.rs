@@ -26,9 +26,6 @@ pub struct App {
     pub drain: Drain,
 }
 
-/// How often idle sessions are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-
 impl App {
     /// Loads all plugins.
     pub async fn load(settings: Settings) -> Self {
@@ -93,11 +90,13 @@ impl App {
     }
 }
 
+/// Ends idle sessions, until the host drains.
 async fn sweep(store: Store, drain: Drain) {
+    let every = store.sweep_every();
     loop {
         tokio::select! {
             () = drain.draining() => return,
-            () = tokio::time::sleep(SWEEP_EVERY) => store.expire(),
+            () = tokio::time::sleep(every) => store.expire(),
         }
     }
 }

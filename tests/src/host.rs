@@ -55,8 +55,7 @@ impl Host {
     pub fn with(plugins: &[&str]) -> HostBuilder {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
-        let builder =
-            HostBuilder { folder, config: String::new(), binary: None, environment: Vec::new() };
+        let builder = HostBuilder { folder, config: String::new(), binary: None, environment: Vec::new() };
         plugins.iter().fold(builder, |builder, plugin| builder.file(&plugin_file(plugin)))
     }
 

@@ -158,7 +158,10 @@ impl Http {
     #[must_use]
     pub fn ask(&self, request: &Value) -> Value {
         let mut stream = self.post_stream(request);
-        assert_eq!(stream.status, 200, "{}", stream.whole().body);
+        if stream.status != 200 {
+            let reply = stream.whole();
+            panic!("status {}: {}", reply.status, reply.body);
+        }
         if stream.header("content-type") == Some("application/json") {
             return serde_json::from_str(&stream.whole().body).unwrap();
         }
@@ -220,7 +223,8 @@ impl Stream {
     fn more(&mut self) -> bool {
         if find(&self.headers, "transfer-encoding") != Some("chunked") {
             let mut rest = String::new();
-            if let Some(length) = find(&self.headers, "content-length").and_then(|length| length.parse::<usize>().ok()) {
+            if let Some(length) = find(&self.headers, "content-length").and_then(|length| length.parse::<usize>().ok())
+            {
                 let mut bytes = vec![0; length - self.body.len().min(length)];
                 let read = self.reader.read_exact(&mut bytes);
                 self.body.push_str(&String::from_utf8_lossy(&bytes));
@@ -254,7 +258,9 @@ impl Stream {
                 let event = Event {
                     id: field("id:"),
                     retry: field("retry:").and_then(|value| value.parse().ok()),
-                    data: field("data:").filter(|data| !data.is_empty()).map(|data| serde_json::from_str(&data).unwrap()),
+                    data: field("data:")
+                        .filter(|data| !data.is_empty())
+                        .map(|data| serde_json::from_str(&data).unwrap()),
                 };
                 if event != (Event { id: None, retry: None, data: None }) {
                     return Some(event);

@@ -70,6 +70,12 @@ impl Store {
         }
     }
 
+    /// How often [`Store::expire`] is worth its while.
+    #[must_use]
+    pub fn sweep_every(&self) -> Duration {
+        (self.limits.idle_for / 4).clamp(Duration::from_millis(100), Duration::from_secs(10))
+    }
+
     /// Ends sessions that have been idle for too long.
     pub fn expire(&self) {
         let is_over = |session: &Session| {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 /// Bounds of the pipe.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ pub async fn serve(
     let mut client = Client {
         pipe: Arc::new(Pipe(send.clone())),
         replies: send,
-        calls: JoinSet::new(),
+        calls: TaskTracker::new(),
         session: None,
         server: Arc::clone(&server),
         limits,
@@ -86,7 +86,8 @@ struct Client {
     limits: StdioLimits,
     pipe: Arc<dyn Outlet>,
     replies: mpsc::Sender<Bytes>,
-    calls: JoinSet<()>,
+    /// Calls of this client that are under way; the host's end waits for them too.
+    calls: TaskTracker,
     session: Option<Arc<Session>>,
 }
 
@@ -112,7 +113,6 @@ impl Client {
             while let Some(line) = lines.next_line() {
                 self.take(line).await;
             }
-            while self.calls.try_join_next().is_some() {}
         }
         if let Some(line) = lines.last_line() {
             self.take(line).await;
@@ -122,9 +122,10 @@ impl Client {
     /// Waits for what is under way: as long as the host would at its end.
     async fn finish(&mut self) {
         let drain = self.server.drain().clone();
+        self.calls.close();
         tokio::select! {
             () = drain.cancellation().cancelled() => {}
-            () = async { while self.calls.join_next().await.is_some() {} } => {}
+            () = self.calls.wait() => {}
         }
         if let Some(session) = self.session.take() {
             session.close();
@@ -190,12 +191,16 @@ impl Client {
         }
     }
 
+    fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+        self.server.drain().spawn_work(self.calls.track_future(call));
+    }
+
     async fn deliver(&mut self, answer: Answer) {
         match answer {
             Answer::Now(reply) => self.reply(reply).await,
             Answer::Later(answer) => {
                 let replies = self.replies.clone();
-                self.calls.spawn(async move {
+                self.spawn(async move {
                     if let Some(reply) = answer.await {
                         let _ = replies.send(reply).await;
                     }
@@ -222,7 +227,7 @@ impl Client {
             return;
         }
         let replies = self.replies.clone();
-        self.calls.spawn(async move {
+        self.spawn(async move {
             if let Some(batch) = super::http::gather(answers).await {
                 let _ = replies.send(batch).await;
             }
