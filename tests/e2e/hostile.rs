@@ -154,9 +154,11 @@ fn bodies_and_headers_are_bounded_at_the_limit() {
         client.exchange("POST", "/mcp", &headers, sized(2048).as_bytes()).status
     };
     assert_eq!(with_headers(20), 200);
-    assert_eq!(with_headers(21), 431);
+    // The connection is closed with bytes unread, so the answer itself may be lost on the way.
+    assert!(matches!(with_headers(21), 431 | 0));
     let long = "x".repeat(9000);
-    assert_eq!(client.exchange_with("POST", &[("X-Long", &long)], sized(2048).as_bytes()).status, 431);
+    let status = client.exchange_with("POST", &[("X-Long", &long)], sized(2048).as_bytes()).status;
+    assert!(matches!(status, 431 | 0), "{status}");
     assert_unaffected(&client);
 }
 
@@ -199,24 +201,20 @@ fn half_sent_bodies_and_headers_are_given_up() {
 
 #[test]
 fn readers_that_stall_are_disconnected() {
-    let config = "[http]\nwrite_timeout = \"500ms\"\n[sessions]\nidle_timeout = \"1h\"";
+    const BYTES: usize = 8 << 20;
+    let config = "[http]\nwrite_timeout = \"500ms\"\n[log]\nfilter = \"mcp_host=debug\"";
     let host = Host::with(&["everything"]).config(config).serve_http();
     let stalled = opened(&host);
     let other = opened(&host);
-    let before = host.resident_kib();
-    let message = "x".repeat(8 << 20);
     // An answer that is larger than all buffers of the socket, and nobody reads it.
-    let _connections: Vec<_> = (0..4)
-        .map(|id| {
-            let body = call(id, "echo", json!({"message": message})).to_string();
-            stalled.begin("POST", "/mcp", &stalled.usual_headers(), body.as_bytes())
-        })
-        .collect();
+    let body = call(1, "echo", json!({"message": "x".repeat(BYTES)})).to_string();
+    let mut connection = stalled.begin("POST", "/mcp", &stalled.usual_headers(), body.as_bytes());
     assert_unaffected(&other);
-    eventually("the memory is given back", || {
-        std::thread::sleep(Duration::from_millis(200));
-        (host.resident_kib() < before + 24 * 1024).then_some(())
-    });
+    host.wait_for_log("the other end does not read");
+    let mut read = Vec::new();
+    let _ = connection.read_to_end(&mut read);
+    assert!(read.len() < BYTES, "the rest was not waited for");
+    assert_unaffected(&other);
 }
 
 #[test]
@@ -283,12 +281,14 @@ fn calls_of_a_deaf_plugin_keep_their_places() {
 fn a_flood_of_messages_to_a_client_that_is_away_is_bounded() {
     let host = Host::with(&["everything"]).config("[sessions]\nstream_events = 8").serve_http();
     let client = opened(&host);
-    for id in 0..50 {
-        let _ = client.ask(&call(id, "test_trigger_resource_change", json!({})));
+    let watched = json!({"uri": "test://watched-resource"});
+    let _ = client.ask(&request(1, "resources/subscribe", watched.clone()));
+    for id in 2..52 {
+        let _ = client.ask(&call(id, "test_touch_resource", watched.clone()));
     }
     let mut own = client.get_stream(None);
     assert_eq!(own.next_event().unwrap().id.as_deref(), Some("0-0"));
     let first = own.next_event().unwrap();
     let number: u64 = first.id.unwrap().trim_start_matches("0-").parse().unwrap();
-    assert!(number > 30, "the oldest have made room: {number}");
+    assert!(number >= 40, "the oldest have made room: {number}");
 }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The SHA-256 of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,9 +108,11 @@ struct Draft {
     file: fs::File,
 }
 
-/// A fresh file beside the copy, so that two hosts at once do not write into each other's.
+/// A fresh file beside the copy: two hosts, or two files of the same content, do not write into each other's.
 fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
-    let path = folder.join(format!("{digest}.{}.draft", std::process::id()));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!("{digest}.{}.{number}.draft", std::process::id()));
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -178,6 +181,20 @@ mod tests {
         fs::write(&staged.path, b"xyz").unwrap();
         stage.stage(inspected(b"abc")).unwrap();
         assert_eq!(fs::read(&staged.path).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn files_of_the_same_content_are_staged_side_by_side() {
+        let root = tempfile::tempdir().unwrap();
+        let stage = StageDirectory::open(root.path().join("stage")).unwrap();
+        let bytes = vec![7; 1 << 20];
+        let staged: Vec<_> = std::thread::scope(|scope| {
+            let stage_one = || scope.spawn(|| stage.stage(inspected(&bytes)).unwrap().path);
+            let threads = [stage_one(), stage_one(), stage_one(), stage_one()];
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        assert!(staged.iter().all(|path| *path == staged[0]));
+        assert_eq!(fs::read_dir(root.path().join("stage")).unwrap().count(), 1, "no draft is left");
     }
 
     #[cfg(unix)]

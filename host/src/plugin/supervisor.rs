@@ -4,8 +4,8 @@
 
 use super::ffi::{self, HostSide, Library, PluginEvent};
 use super::{
-    Candidate, DiscoverError, InspectError, Instance, InstanceLimits, StageDirectory, StageError, Staged, discover,
-    inspect,
+    Candidate, DiscoverError, InspectError, Inspected, Instance, InstanceLimits, StageDirectory, StageError, Staged,
+    discover, inspect,
 };
 use crate::registry::{Change, Offer, Registry, Selection, build};
 use crate::rt::{Blocking, BlockingError, Drain};
@@ -153,19 +153,39 @@ impl Supervisor {
                 return;
             }
         };
-        // In the order of the files, so that of two plugins of one name always the same is kept.
-        let loading: Vec<_> = candidates
+        let inspecting: Vec<_> = candidates
             .into_iter()
             .map(|candidate| {
-                let (this, stage, drain) = (Arc::clone(self), stage.clone(), drain.clone());
-                let path = candidate.path.clone();
-                (path, tokio::spawn(async move { this.load(candidate, &stage, &drain).await }))
+                let reading = Blocking { name: "plugin-inspect", deadline: self.config.start_timeout };
+                (candidate.path.clone(), tokio::spawn(reading.run(move || inspect(candidate))))
             })
             .collect();
-        for (path, task) in loading {
-            let (metadata, outcome) =
-                task.await.unwrap_or_else(|_| (None, Err(LoadError::Blocking(BlockingError::Panicked))));
-            self.settle(path, metadata, outcome);
+        let mut loading = Vec::new();
+        let mut owners: BTreeMap<String, PathBuf> = BTreeMap::new();
+        // In the order of the files, so that of two plugins of one name always the same is kept.
+        for (path, task) in inspecting {
+            let inspected = match flatten(task.await) {
+                Ok(inspected) => inspected,
+                Err(error) => {
+                    self.settle(path, None, Err(error));
+                    continue;
+                }
+            };
+            let metadata = inspected.metadata.clone();
+            if !self.config_of(&metadata.name).enabled {
+                self.settle(path, Some(metadata), Ok(None));
+            } else if let Some(first) = owners.get(&metadata.name) {
+                self.settle(path, Some(metadata), Err(LoadError::SameName { first: first.clone() }));
+            } else {
+                owners.insert(metadata.name.clone(), path.clone());
+                let (this, stage, drain) = (Arc::clone(self), stage.clone(), drain.clone());
+                let task = tokio::spawn(async move { this.load(inspected, stage, drain).await });
+                loading.push((path, metadata, task));
+            }
+        }
+        for (path, metadata, task) in loading {
+            let outcome = task.await.unwrap_or(Err(LoadError::Blocking(BlockingError::Panicked)));
+            self.settle(path, Some(metadata), outcome.map(Some));
         }
         self.check_required();
         self.publish();
@@ -187,77 +207,48 @@ impl Supervisor {
         (candidates, troubles)
     }
 
-    /// All stages of one file.
+    /// The stages of one file, from its bytes to an instance.
     async fn load(
         self: Arc<Self>,
-        candidate: Candidate,
-        stage: &StageDirectory,
-        drain: &Drain,
-    ) -> (Option<Metadata>, Result<Option<Arc<Instance>>, LoadError>) {
-        let reading = Blocking { name: "plugin-inspect", deadline: self.config.start_timeout };
-        let inspected = match reading.run(move || inspect(candidate)).await {
-            Ok(Ok(inspected)) => inspected,
-            Ok(Err(error)) => return (None, Err(error.into())),
-            Err(error) => return (None, Err(error.into())),
-        };
-        let metadata = Some(inspected.metadata.clone());
+        inspected: Inspected,
+        stage: StageDirectory,
+        drain: Drain,
+    ) -> Result<Arc<Instance>, LoadError> {
         let config = self.config_of(&inspected.metadata.name).clone();
-        if !config.enabled {
-            return (metadata, Ok(None));
-        }
         let staging = Blocking { name: "plugin-stage", deadline: self.config.start_timeout };
-        let stage = stage.clone();
-        let staged = match staging.run(move || stage.stage(inspected)).await {
-            Ok(Ok(staged)) => staged,
-            Ok(Err(error)) => return (metadata, Err(error.into())),
-            Err(error) => return (metadata, Err(error.into())),
-        };
+        let staged = staging.run(move || stage.stage(inspected)).await??;
         let (events, news) = mpsc::unbounded_channel();
         let runtime = Handle::current();
         let starting = Blocking { name: "plugin-start", deadline: self.config.start_timeout };
-        let started = starting.run(move || start(&staged, &config, events, runtime)).await;
-        let instance = match started {
-            Ok(Ok(instance)) => Arc::new(instance),
-            Ok(Err(error)) => return (metadata, Err(error)),
-            Err(error) => return (metadata, Err(error.into())),
-        };
+        let instance = Arc::new(starting.run(move || start(&staged, &config, events, runtime)).await??);
         drain.spawn(listen(Arc::clone(&self), Arc::clone(&instance), news, drain.clone()));
-        (metadata, Ok(Some(instance)))
+        Ok(instance)
     }
 
     fn config_of(&self, plugin: &str) -> &PluginConfig {
         self.config.plugins.get(plugin).unwrap_or(&self.config.defaults)
     }
 
-    /// Takes in what became of a file.
+    /// Takes in what became of a file: an instance, nothing because it is disabled, or an error.
     fn settle(&self, path: PathBuf, metadata: Option<Metadata>, outcome: Result<Option<Arc<Instance>>, LoadError>) {
-        let mut state = self.state.lock();
         let name = metadata.as_ref().map(|metadata| metadata.name.clone());
-        let first = name.as_ref().and_then(|name| {
-            let served = |report: &&PluginReport| {
-                matches!(report.state, PluginState::Ready)
-                    && report.metadata.as_ref().is_some_and(|it| it.name == *name)
-            };
-            state.reports.iter().find(served).map(|report| report.path.clone())
-        });
-        let plugin_state = match (outcome, first) {
-            (Ok(Some(_)), Some(first)) => PluginState::Refused(LoadError::SameName { first }),
-            (Ok(Some(instance)), None) => {
+        let mut state = self.state.lock();
+        let plugin_state = match outcome {
+            Ok(Some(instance)) => {
                 tracing::info!(plugin = name, version = instance.version(), file = %path.display(), "plugin loaded");
                 state.instances.push(instance);
                 PluginState::Ready
             }
-            (Ok(None), _) => PluginState::Disabled,
-            (Err(LoadError::Inspect(InspectError::NotAPlugin)), _) => {
+            Ok(None) => PluginState::Disabled,
+            Err(LoadError::Inspect(InspectError::NotAPlugin)) => {
                 tracing::info!(file = %path.display(), "passed over: a library, but no plugin");
                 PluginState::NotAPlugin
             }
-            (Err(error), _) => PluginState::Refused(error),
+            Err(error) => {
+                tracing::error!(file = %path.display(), plugin = name, reason = chain(&error), "plugin refused");
+                PluginState::Refused(error)
+            }
         };
-        if let PluginState::Refused(error) = &plugin_state {
-            let reason = chain(error);
-            tracing::error!(file = %path.display(), plugin = name, reason, "plugin refused");
-        }
         let required = name.as_ref().is_some_and(|name| self.config_of(name).required);
         state.reports.push(PluginReport { path, metadata, state: plugin_state, required });
     }
@@ -329,6 +320,13 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// What a task that reads a file came to.
+fn flatten(
+    task: Result<Result<Result<Inspected, InspectError>, BlockingError>, tokio::task::JoinError>,
+) -> Result<Inspected, LoadError> {
+    Ok(task.map_err(|_| BlockingError::Panicked)???)
 }
 
 /// Opens and starts a staged plugin. Runs on a thread that may hang.

@@ -77,6 +77,10 @@ impl Listener {
 /// Serves one connection: HTTP/1.1, or HTTP/2 with prior knowledge.
 async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: HttpLimits) {
     let _ = stream.set_nodelay(true);
+    if tokio::time::timeout(limits.header_timeout, version_is_known(&stream)).await.is_err() {
+        tracing::debug!("a connection said nothing in time");
+        return;
+    }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -106,6 +110,23 @@ async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: Htt
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%error, cause = error.source().map(tracing::field::display), "a connection ended");
+    }
+}
+
+/// Waits until a connection has said enough to tell HTTP/1.1 from HTTP/2: the library that tells them apart waits for ever.
+async fn version_is_known(stream: &TcpStream) {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    // Bytes that are peeked at stay there, so waiting for more of them is waiting for time to pass.
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+    let mut bytes = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut bytes).await {
+            Ok(length) if length > 0 && length < PREFACE.len() && PREFACE.starts_with(&bytes[..length]) => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            // Known, ended or broken: whoever reads next sees which.
+            _ => return,
+        }
     }
 }
