@@ -5,8 +5,9 @@ use crate::abi::{
 };
 use crate::context::Context;
 use crate::host::Host;
+use crate::invocation::Invocation;
 use crate::log;
-use crate::plugin::{Invocation, Items, Plugin};
+use crate::plugin::{Items, Plugin};
 use crate::runtime::{Engine, internal, panicked};
 use foreign::{RSlice, RStr, RVec, TD_Opaque};
 use std::collections::BTreeMap;
@@ -117,6 +118,11 @@ impl<P: Plugin> PluginApi for Contained<P> {
     fn call(&self, op: RStr<'_>, name: RStr<'_>, payload: RSlice<'_, u8>, context: CallContext) -> Outcome {
         let run = || self.adapter().run(op.as_str(), name.as_str(), payload.as_slice(), Context::new(context));
         guard(run).unwrap_or_else(|panic| Outcome::Ready(Reply::RErr(panicked(panic))))
+    }
+
+    #[cfg(feature = "abi-next")]
+    fn health(&self) -> RVec<u8> {
+        b"\"healthy\"".to_vec().into()
     }
 
     fn stop(&self, grace_ms: u64) -> Outcome {

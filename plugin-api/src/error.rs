@@ -138,3 +138,10 @@ impl std::fmt::Debug for Error {
         write!(formatter, "{}: {}", self.kind(), self.message)
     }
 }
+
+/// What serde says, without the value that did not fit: arguments may be secret.
+pub(crate) fn plain_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let end = message.find(" at line ").unwrap_or(message.len());
+    message[..end].to_owned()
+}

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Build it as a `cdylib`, put the library into a host's plugin folder, and every MCP client can use the tool. The
-//! [`plugin`] attribute tells the rest: [tools, resources, prompts, completions, configuration](plugin).
+//! [`plugin`](macro@plugin) attribute tells the rest: tools, resources, prompts, completions, configuration.
 //!
 //! # What a function may be
 //! | form | runs | for |
@@ -28,7 +28,7 @@
 //! | `#[tool(inline)] fn` | on the host's thread | what takes microseconds |
 //!
 //! # What a function may take and give
-//! Arguments are any type with `Deserialize` and `JsonSchema`, such as one with [`#[model]`](model); `Option` makes one optional, `#[default(3)]` gives it a
+//! Arguments are any type with `Deserialize` and `JsonSchema`, such as one with [`#[model]`](macro@model); `Option` makes one optional, `#[default(3)]` gives it a
 //! value. `&Context` gives access to progress, logs, cancellation and [questions to the user](Context::elicit). A tool
 //! gives text, [`Content`], a [`ToolResult`], or any type with `Serialize` and `JsonSchema`, which becomes a structured
 //! result with its schema; and any of these in a [`Result`], whose error the model reads.
@@ -43,6 +43,7 @@ mod content;
 mod context;
 mod error;
 mod host;
+mod invocation;
 mod log;
 pub mod manifest;
 mod output;
@@ -90,12 +91,10 @@ pub mod __private {
         plugin_header,
     };
     pub use crate::adapter::start;
+    pub use crate::invocation::{Invocation, completion_work, prompt_work, resource_work, tool_work};
     pub use crate::manifest::{PromptArgument, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolHints};
     pub use crate::output::{Probe, ViaContent, ViaStructured};
-    pub use crate::plugin::{
-        CompletionKind, CompletionOf, Invocation, Items, Plugin, Tool, completion_work, decode_config, prompt_work,
-        resource_work, tool_work,
-    };
+    pub use crate::plugin::{CompletionKind, CompletionOf, Items, Plugin, Tool, decode_config};
     pub use crate::schema::of_arguments;
     pub use abi_stable::library::{__call_root_module_loader, RootModuleResult};
     pub use abi_stable::prefix_type::PrefixTypeTrait;

@@ -3,6 +3,7 @@
 //! `attributes` reads what the author wrote in `#[...]`, `function` what the functions look like, `expand` writes the
 //! code. Misuse is a compile error that says what to write instead.
 
+mod arguments;
 mod attributes;
 mod expand;
 mod function;

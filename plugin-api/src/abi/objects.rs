@@ -7,6 +7,7 @@
 #![allow(clippy::undocumented_unsafe_blocks, reason = "written by abi_stable's derives")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "written by abi_stable's derives")]
 #![allow(clippy::allow_attributes_without_reason, reason = "written by abi_stable's derives")]
+#![allow(unused_braces, reason = "written by abi_stable's derives")]
 #![allow(missing_docs, reason = "abi_stable's derives write undocumented items")]
 #![allow(non_local_definitions, reason = "written by abi_stable's derives")]
 
@@ -21,7 +22,7 @@ use async_ffi::FfiFuture;
 #[repr(C)]
 #[derive(Debug, Clone, StableAbi)]
 pub struct Failure {
-    /// One of [`super::failure`]'s kinds.
+    /// One of [`failure`](crate::abi::failure)'s kinds.
     pub kind: RString,
     /// For whoever reads the error; says what to do.
     pub message: RString,
@@ -49,7 +50,7 @@ pub trait HostApi: Send + Sync {
     fn log_enabled(&self, level: u8, target: RStr<'_>) -> bool;
     /// An event for the operator's log: JSON `{"level", "target", "message", "fields", "call"?}`.
     fn log(&self, level: u8, event: RSlice<'_, u8>);
-    /// A notification, one of [`super::op`]'s. An unknown one is ignored.
+    /// A notification, one of [`op`](crate::abi::op)'s. An unknown one is ignored.
     #[sabi(last_prefix_field)]
     fn notify(&self, op: RStr<'_>, payload: RSlice<'_, u8>);
 }
@@ -62,7 +63,7 @@ pub type HostObject = HostApi_TO<'static, RBox<()>>;
 pub trait CallApi: Send + Sync {
     /// Whether nobody waits for the answer any more.
     fn is_cancelled(&self) -> bool;
-    /// A notification, one of [`super::op`]'s. An unknown one is ignored.
+    /// A notification, one of [`op`](crate::abi::op)'s. An unknown one is ignored.
     fn notify(&self, op: RStr<'_>, payload: RSlice<'_, u8>);
     /// A request to the host or its client. Dropping the future withdraws it.
     fn request(&self, op: RStr<'_>, payload: RSlice<'_, u8>) -> FfiFuture<Reply>;
@@ -80,7 +81,7 @@ macro_rules! plugin_api {
         /// What a plugin offers. Any thread may call it, many at a time; every method returns soon.
         #[abi_stable::sabi_trait]
         pub trait PluginApi: Send + Sync {
-            /// What the plugin offers now, as JSON. Changes are announced by [`super::op::MANIFEST_CHANGED`].
+            /// What the plugin offers now, as JSON. Changes are announced by [`op::MANIFEST_CHANGED`](crate::abi::op::MANIFEST_CHANGED).
             fn manifest(&self) -> RVec<u8>;
             /// Does `op` on `name`. `payload` is borrowed for the length of this method, not of the future.
             fn call(

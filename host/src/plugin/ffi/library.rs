@@ -66,7 +66,19 @@ impl Library {
     pub(in crate::plugin) fn start(&self, host: HostSide, config: &[u8]) -> Result<Plugin, Failure> {
         let host = HostObject::from_value(host, TD_Opaque);
         let start = self.module.start();
-        start(host, RSlice::from(config)).into_result().map(|object| Plugin { object: Arc::new(object) })
+        let plugin =
+            start(host, RSlice::from(config)).into_result().map(|object| Plugin { object: Arc::new(object) })?;
+        #[cfg(feature = "abi-next")]
+        self.tell_appended(&plugin);
+        Ok(plugin)
+    }
+
+    /// Reads what the next level appends, so that the evolution tests see what an older plugin gives for it.
+    #[cfg(feature = "abi-next")]
+    fn tell_appended(&self, plugin: &Plugin) {
+        let health: Vec<u8> = plugin.object.health().into();
+        let built_by = self.module.built_by().map(|name| name.as_str());
+        tracing::info!(built_by, health = %String::from_utf8_lossy(&health), level = self.level(), "appended");
     }
 
     /// The ABI level that the plugin was built with.
