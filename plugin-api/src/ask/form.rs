@@ -188,6 +188,9 @@ fn without_null(field: &Map<String, Value>) -> Option<Map<String, Value>> {
         let [only] = rest.as_slice() else { return None };
         let mut field = field.clone();
         field.insert("type".into(), (*only).clone());
+        if let Some(Value::Array(values)) = field.get_mut("enum") {
+            values.retain(|value| !value.is_null());
+        }
         return Some(field);
     }
     let variants = field.get("anyOf")?.as_array()?;
