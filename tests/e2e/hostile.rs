@@ -1,6 +1,7 @@
 //! Hostile and unlucky peers: each gets the right status or code, memory stays flat, and other clients notice nothing.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 use mcp_host_tests::{Host, Http, Stream, call, eventually, request, text};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! Streamable HTTP as good clients use it: sessions, streams, resuming.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 use mcp_host_tests::{Host, call, eventually, request, text};
 use serde_json::{Value, json};

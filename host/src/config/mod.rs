@@ -13,6 +13,6 @@ mod units;
 
 pub use file::{File, PluginSection};
 pub use problem::{ConfigError, Problem};
-pub use read::{default_path, read, schema};
+pub use read::{default_path, parse, read, schema};
 pub use settings::{Overrides, Settings};
 pub use units::{ByteSize, Span};

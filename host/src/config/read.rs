@@ -33,7 +33,7 @@ pub fn read(path: &Path, look_up: &dyn Fn(&str) -> Option<String>) -> Result<Fil
 ///
 /// # Errors
 /// See [`ConfigError`].
-pub(super) fn parse(text: &str, look_up: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
+pub fn parse(text: &str, look_up: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::NotToml {
         line: error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1),
         message: error.message().to_owned(),

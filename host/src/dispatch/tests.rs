@@ -170,9 +170,7 @@ async fn names_that_do_not_exist_are_told_with_what_was_meant() {
 
 #[tokio::test(start_paused = true)]
 async fn an_argument_without_proposals_has_none() {
-    let complete = |argument: &str| {
-        json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": argument, "value": ""}})
-    };
+    let complete = |argument: &str| json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": argument, "value": ""}});
     let cancel = CancellationToken::new();
     let nothing = json!({"completion": {"values": [], "total": 0, "hasMore": false}});
     assert_eq!(run(Method::Complete, complete("x"), &cancel).await, Ok(nothing));

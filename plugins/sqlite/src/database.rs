@@ -99,7 +99,7 @@ impl Database {
         if !statement.readonly() {
             return Err(Failed::Refused("this statement changes something; use write_query"));
         }
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut found = statement.query(params_from_iter(params.iter().map(from_json)))?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
