@@ -58,9 +58,9 @@ impl App {
                 server: Arc::clone(&server),
                 started: Instant::now(),
             });
-            let endpoint =
-                Endpoint { server: Arc::clone(&server), hosts: settings.hosts, limits: settings.http_limits, health };
-            drain.spawn(listener.serve(router(Arc::new(endpoint)), drain.clone()));
+            let endpoint = Endpoint::new(Arc::clone(&server), settings.hosts, settings.http_limits, health);
+            let router = router(Arc::new(endpoint), settings.oldest_transport);
+            drain.spawn(listener.serve(router, drain.clone()));
         }
         let pipe = async {
             if settings.stdio {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
-use mcp_host_tests::{Host, call, eventually, request, text};
+use mcp_host_tests::{Host, Stream, call, eventually, request, text};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -300,4 +300,44 @@ fn a_signal_lets_calls_finish_and_turns_new_ones_away() {
     assert_eq!(text(&stream.next_message()), "slept 1200 ms");
     assert_eq!(own.messages(), Vec::<Value>::new(), "the session's own stream ends too");
     assert_eq!(host.wait().code(), Some(0));
+}
+
+#[test]
+fn the_transport_of_2024_11_05_is_served_when_it_is_wanted() {
+    let off = Host::with(&["hello"]).serve_http();
+    assert_eq!(off.http().get("/sse").status, 404, "2025-era HS-07");
+
+    let mut host = Host::with(&["everything"]).config("[http]\nsse_2024 = true").serve_http();
+    let client = host.http();
+    let mut stream = Stream::read(client.begin("GET", "/sse", &client.usual_headers(), b""));
+    let address = stream.next_text("endpoint");
+    assert!(address.starts_with("/messages?sessionId="), "2025-era HS-02: {address}");
+    let post = |message: Value| {
+        client.exchange("POST", &address, &client.usual_headers(), message.to_string().as_bytes()).status
+    };
+    assert_eq!(post(request(0, "initialize", mcp_host_tests::initialize("2024-11-05"))), 202, "2025-era HS-03");
+    assert_eq!(stream.next_message()["result"]["protocolVersion"], "2024-11-05");
+    assert_eq!(post(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})), 202);
+    assert_eq!(post(call(1, "test_tool_with_logging", json!({}))), 202);
+    let told: Vec<Value> = (0..4).map(|_| stream.next_message()).collect();
+    assert_eq!((&told[0]["method"], &told[3]["id"]), (&json!("notifications/message"), &json!(1)));
+    let question = {
+        assert_eq!(post(call(2, "test_list_roots", json!({}))), 202);
+        stream.next_message()
+    };
+    assert_eq!(post(json!({"jsonrpc": "2.0", "id": question["id"], "result": {"roots": []}})), 202);
+    assert_eq!(text(&stream.next_message()), "Roots: ");
+    let foreign = client.exchange(
+        "GET",
+        "/sse",
+        &[("Host".into(), "evil.example.com".into()), ("Accept".into(), "text/event-stream".into())],
+        b"",
+    );
+    assert_eq!(foreign.status, 403, "2025-era HS-06");
+    // The connection is the session (2025-era HS-04).
+    drop(stream);
+    eventually("the session's end", || (post(request(3, "ping", json!({}))) == 404).then_some(()));
+    let _left_open = Stream::read(client.begin("GET", "/sse", &client.usual_headers(), b""));
+    host.signal("TERM");
+    assert_eq!(host.wait().code(), Some(0), "an open stream does not hold up the end");
 }

@@ -272,6 +272,18 @@ impl Stream {
         }
     }
 
+    /// The data of the next event, which must have this name and need not be JSON.
+    #[track_caller]
+    pub fn next_text(&mut self, name: &str) -> String {
+        while !self.body.contains("\n\n") {
+            assert!(self.more(), "the stream has ended");
+        }
+        let end = self.body.find("\n\n").unwrap_or_default();
+        let block: String = self.body.drain(..end + 2).collect();
+        assert!(block.starts_with(&format!("event: {name}\n")), "{block}");
+        block.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default().to_owned()
+    }
+
     /// The next message of the stream.
     #[track_caller]
     pub fn next_message(&mut self) -> Value {

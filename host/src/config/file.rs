@@ -44,6 +44,8 @@ pub struct HttpSection {
     pub allowed_hosts: Vec<String>,
     /// Origins besides those of the loopback, such as `https://app.example.com`.
     pub allowed_origins: Vec<String>,
+    /// Serve the transport of 2024-11-05 as well, at `/sse` and `/messages`. Default: false.
+    pub sse_2024: bool,
     /// Size of a body. Default: `10MiB`.
     pub max_body_size: Option<ByteSize>,
     /// Headers of a request. Default: 64.

@@ -10,7 +10,7 @@ use crate::registry::Selection;
 use crate::serve::ServerLimits;
 use crate::session::{SessionLimits, StoreLimits, StreamLimits};
 use crate::telemetry::LogFormat;
-use crate::transport::http::HttpLimits;
+use crate::transport::http::{HttpLimits, OldestTransport};
 use crate::transport::stdio::StdioLimits;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
@@ -50,6 +50,8 @@ pub struct Settings {
     pub stdio_limits: StdioLimits,
     /// Where HTTP is served, if it is.
     pub http: Option<SocketAddr>,
+    /// Whether the transport of 2024-11-05 is served too.
+    pub oldest_transport: OldestTransport,
     /// Who is let in over HTTP.
     pub hosts: HostRule,
     /// Bounds of HTTP.
@@ -183,6 +185,7 @@ impl Resolver {
             stdio,
             stdio_limits,
             http: address,
+            oldest_transport: if http.sse_2024 { OldestTransport::Served } else { OldestTransport::Off },
             hosts: HostRule::new(&http.allowed_hosts, &http.allowed_origins),
             http_limits,
             dispatch,

@@ -55,6 +55,18 @@ impl Drain {
         let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
     }
 
+    /// Resolves when draining has begun and the work is done, or given up.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn work_finished(&self) {
+        self.draining().await;
+        tokio::select! {
+            () = self.work.wait() => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
     /// What every piece of work listens to: cancelled when the grace is over.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {

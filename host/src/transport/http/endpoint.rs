@@ -2,40 +2,54 @@
 
 use super::body::{self, HttpLimits};
 use super::headers::{self, Accepts, LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
+use super::oldest::{self, Connections};
 use super::refusal::{Refusal, empty, json};
-use super::{Health, gather, sse};
+use super::{Health, sse};
 use crate::admit::HostRule;
 use crate::protocol::{Batches, Dialect};
 use crate::rt::Phase;
 use crate::serve::{Answer, OpenError, Server};
 use crate::session::{EventStream, Outlet, Position, Session, SessionId};
-use crate::transport::stdio::parse_error_reply;
+use crate::transport::duplex::parse_error_reply;
+use crate::transport::gather::gather;
 use crate::wire::{self, Incoming, Message, ParseError, Request};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{self, HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use std::sync::Arc;
 
 /// What the endpoint needs.
 pub struct Endpoint {
-    /// Who answers.
-    pub server: Arc<Server>,
-    /// Who is let in.
-    pub hosts: HostRule,
-    /// Bounds.
-    pub limits: HttpLimits,
-    /// The word for operators.
-    pub health: Arc<dyn Health>,
+    pub(super) server: Arc<Server>,
+    pub(super) limits: HttpLimits,
+    pub(super) oldest: Connections,
+    hosts: HostRule,
+    health: Arc<dyn Health>,
+}
+
+/// Whether the transport of 2024-11-05 is served too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldestTransport {
+    /// At `/sse` and `/messages`.
+    Served,
+    /// It is deprecated since 2025-03-26 (2025-era HS-07).
+    Off,
 }
 
 /// The verbs that are served.
 const VERBS: &str = "POST, GET, DELETE";
 
 /// The paths of the host: the endpoint and the word for operators.
-pub fn router(endpoint: Arc<Endpoint>) -> Router {
-    Router::new()
+pub fn router(endpoint: Arc<Endpoint>, oldest_transport: OldestTransport) -> Router {
+    let router = match oldest_transport {
+        OldestTransport::Off => Router::new(),
+        OldestTransport::Served => {
+            Router::new().route("/sse", get(oldest::open)).route("/messages", post(oldest::message))
+        }
+    };
+    router
         .route("/mcp", any(mcp))
         .route("/health", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
@@ -74,8 +88,18 @@ async fn mcp(State(endpoint): State<Arc<Endpoint>>, request: http::Request<Body>
 }
 
 impl Endpoint {
+    /// An endpoint of a server: who answers, who is let in, bounds, and the word for operators.
+    #[must_use]
+    pub fn new(server: Arc<Server>, hosts: HostRule, limits: HttpLimits, health: Arc<dyn Health>) -> Self {
+        Self { server, limits, oldest: Connections::default(), hosts, health }
+    }
+
     /// Host and Origin, before anything is read (2025-era H-02). HTTP/2 has its host in the URI.
-    fn check_origin(&self, headers: &HeaderMap, authority: Option<&http::uri::Authority>) -> Result<(), Refusal> {
+    pub(super) fn check_origin(
+        &self,
+        headers: &HeaderMap,
+        authority: Option<&http::uri::Authority>,
+    ) -> Result<(), Refusal> {
         let in_headers = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
         let in_uri = authority.filter(|_| !headers.contains_key(header::HOST)).map(|it| it.as_str().as_bytes());
         let origins = headers.get_all(header::ORIGIN).iter().map(HeaderValue::as_bytes);
@@ -218,7 +242,11 @@ impl Endpoint {
 
     fn style(&self, session: &Session, stream: u64, first: bool) -> sse::Style {
         let primed = first && session.dialect.features.primed_streams;
-        sse::Style { stream, primed, keep_alive: self.limits.keep_alive }
+        sse::Style {
+            form: sse::Form::Resumable { stream },
+            opening: primed.then(|| sse::priming(stream)),
+            keep_alive: self.limits.keep_alive,
+        }
     }
 
     async fn batch(

@@ -5,28 +5,45 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
 use futures_util::stream;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
 /// How a stream is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Style {
-    /// The number of the stream; an event's id is `<stream>-<event>` (2025-era H-17).
-    pub(super) stream: u64,
-    /// An empty event comes first, so that the client can resume (2025-era H-09).
-    pub(super) primed: bool,
+    /// How an event looks.
+    pub(super) form: Form,
+    /// What comes before all events.
+    pub(super) opening: Option<Bytes>,
     /// How often an idle stream gets a comment.
     pub(super) keep_alive: Duration,
 }
 
+/// How an event looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With an id, `<stream>-<event>`, from which the client can resume (2025-era H-17).
+    Resumable {
+        /// The number of the stream.
+        stream: u64,
+    },
+    /// With a name and without an id (2025-era HS-03).
+    Plain,
+}
+
+/// The empty event that comes first, so that the client can resume (2025-era H-09).
+pub(super) fn priming(stream: u64) -> Bytes {
+    Bytes::from(format!("id: {stream}-0\ndata: \n\n"))
+}
+
 /// A response that follows a stream to its end.
 pub(super) fn response(reader: Reader, style: Style) -> Response<Body> {
-    let mut waiting = VecDeque::new();
-    if style.primed {
-        waiting.push_back(Bytes::from(format!("id: {}-0\ndata: \n\n", style.stream)));
-    }
-    let state = Writer { reader: Some(reader), style, waiting };
+    response_with(reader, style, ())
+}
+
+/// As [`response`]; `guard` is dropped when the response is no longer written.
+pub(super) fn response_with(reader: Reader, mut style: Style, guard: impl Send + 'static) -> Response<Body> {
+    let state = Writer { reader: Some(reader), opening: style.opening.take(), style, _guard: guard };
     let chunks = stream::unfold(state, |mut writer| async move {
         let chunk = writer.next().await?;
         Some((Ok::<_, Infallible>(chunk), writer))
@@ -49,24 +66,25 @@ fn event_stream(body: Body) -> Response<Body> {
     response
 }
 
-struct Writer {
+struct Writer<G> {
     /// Gone when nothing follows any more.
     reader: Option<Reader>,
+    opening: Option<Bytes>,
     style: Style,
-    waiting: VecDeque<Bytes>,
+    _guard: G,
 }
 
-impl Writer {
+impl<G> Writer<G> {
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(chunk) = self.waiting.pop_front() {
-            return Some(chunk);
+        if let Some(opening) = self.opening.take() {
+            return Some(opening);
         }
         let reader = self.reader.as_mut()?;
         let Ok(read) = tokio::time::timeout(self.style.keep_alive, reader.next()).await else {
             return Some(Bytes::from_static(b": keep-alive\n\n"));
         };
         match read {
-            Read::Message(number, message) => Some(event(self.style.stream, number, &message)),
+            Read::Message(number, message) => Some(event(self.style.form, number, &message)),
             Read::Release(retry) => {
                 self.reader = None;
                 Some(Bytes::from(format!("retry: {}\n\n", retry.as_millis())))
@@ -81,9 +99,12 @@ impl Writer {
 }
 
 /// One message as an event. Messages of ours have no line breaks.
-fn event(stream: u64, number: u64, message: &[u8]) -> Bytes {
+fn event(form: Form, number: u64, message: &[u8]) -> Bytes {
     let mut event = Vec::with_capacity(message.len() + 48);
-    event.extend_from_slice(format!("id: {stream}-{number}\ndata: ").as_bytes());
+    match form {
+        Form::Resumable { stream } => event.extend_from_slice(format!("id: {stream}-{number}\ndata: ").as_bytes()),
+        Form::Plain => event.extend_from_slice(b"event: message\ndata: "),
+    }
     event.extend_from_slice(message);
     event.extend_from_slice(b"\n\n");
     event.into()

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 /// Waits for all answers and gives the replies as one array; nothing when there are none.
-pub(in crate::transport) async fn gather(answers: Vec<Answer>) -> Option<Bytes> {
+pub(super) async fn gather(answers: Vec<Answer>) -> Option<Bytes> {
     let mut replies = Vec::new();
     let mut later = JoinSet::new();
     for answer in answers {
