@@ -24,7 +24,7 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String> {
         }
         // Files with other line ends are met half-way: the file's own are kept.
         let crlf = text.contains("\r\n") && !edit.old_text.contains('\r');
-        let own = |piece: &str| if crlf { piece.replace('\n', "\r\n") } else { piece.to_owned() };
+        let own = |piece: &str| if crlf { piece.replace("\r\n", "\n").replace('\n', "\r\n") } else { piece.to_owned() };
         let old = own(&edit.old_text);
         match text.matches(&old).count() {
             1 => text = text.replacen(&old, &own(&edit.new_text), 1),

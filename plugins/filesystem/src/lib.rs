@@ -10,6 +10,7 @@ mod roots;
 use edit::Edit;
 use find::Tree;
 use mcp_plugin_api::prelude::*;
+use parking_lot::Mutex;
 use roots::{Located, Roots};
 use std::path::PathBuf;
 
@@ -17,13 +18,16 @@ use std::path::PathBuf;
 pub struct Filesystem {
     roots: Roots,
     max_bytes: u64,
+    /// Held by whoever changes something: what was read must still be there when its change is written.
+    changing: Mutex<()>,
 }
 
 /// The plugin's configuration.
 #[model]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Folders that may be used, whole.
+    /// Folders that may be used, whole. Without any, every tool says so.
+    #[serde(default)]
     roots: Vec<PathBuf>,
     /// Nothing may be changed. Default: false.
     #[serde(default)]
@@ -87,7 +91,8 @@ pub struct ReadOne {
 impl Filesystem {
     #[start]
     fn start(config: Config) -> Result<Self> {
-        Ok(Self { roots: Roots::open(&config.roots, config.read_only)?, max_bytes: config.max_bytes })
+        let roots = Roots::open(&config.roots, config.read_only)?;
+        Ok(Self { roots, max_bytes: config.max_bytes, changing: Mutex::default() })
     }
 
     /// # Read text
@@ -138,14 +143,16 @@ impl Filesystem {
         /** The files. */
         paths: Vec<String>,
     ) -> ReadMany {
-        let read = |path: String| {
-            let text = self.roots.locate(&path).and_then(|at| self.read_text(&at));
+        let mut left = self.max_bytes;
+        let mut read = |path: String| {
+            let text = self.roots.locate(&path).and_then(|at| self.read_text_within(&at, left));
+            left -= text.as_ref().map_or(0, |text| text.len() as u64);
             match text {
                 Ok(text) => ReadOne { path, text: Some(text), error: None },
                 Err(error) => ReadOne { path, text: None, error: Some(error.message().to_owned()) },
             }
         };
-        ReadMany { files: paths.into_iter().map(read).collect() }
+        ReadMany { files: paths.into_iter().map(&mut read).collect() }
     }
 
     /// # Write
@@ -159,6 +166,7 @@ impl Filesystem {
         content: String,
     ) -> Result<String> {
         let at = self.roots.locate_to_change(&path)?;
+        let _changing = self.changing.lock();
         at.replace(content.as_bytes())?;
         Ok(format!("wrote {} bytes to {path}", content.len()))
     }
@@ -177,6 +185,7 @@ impl Filesystem {
         dry_run: bool,
     ) -> Result<String> {
         let at = if dry_run { self.roots.locate(&path)? } else { self.roots.locate_to_change(&path)? };
+        let _changing = self.changing.lock();
         let before = self.read_text(&at)?;
         let after = edit::apply(&before, &edits)?;
         if !dry_run {
@@ -254,6 +263,7 @@ impl Filesystem {
     ) -> Result<String> {
         let from = self.roots.locate_to_change(&source)?;
         let to = self.roots.locate_to_change(&destination)?;
+        let _changing = self.changing.lock();
         from.move_to(&to)?;
         Ok(format!("moved {source} to {destination}"))
     }
@@ -306,18 +316,15 @@ impl Filesystem {
 
 impl Filesystem {
     fn read_bytes(&self, at: &Located<'_>) -> Result<Vec<u8>> {
-        let metadata = at.folder().metadata(at.path())?;
-        if !metadata.is_file() {
-            return Err(Error::new("this is not a file"));
-        }
-        if metadata.len() > self.max_bytes {
-            return Err(Error::new(format!("the file has {} bytes, {} are allowed", metadata.len(), self.max_bytes)));
-        }
-        Ok(at.folder().read(at.path())?)
+        at.read(self.max_bytes)
     }
 
     fn read_text(&self, at: &Located<'_>) -> Result<String> {
-        String::from_utf8(self.read_bytes(at)?).map_err(|_| Error::new("this file is not text; use read_media_file"))
+        self.read_text_within(at, self.max_bytes)
+    }
+
+    fn read_text_within(&self, at: &Located<'_>, max_bytes: u64) -> Result<String> {
+        String::from_utf8(at.read(max_bytes)?).map_err(|_| Error::new("this file is not text; use read_media_file"))
     }
 }
 

@@ -3,9 +3,10 @@
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use mcp_plugin_api::prelude::*;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Folders that may be used.
 pub(crate) struct Roots {
@@ -26,9 +27,6 @@ pub(crate) struct Located<'a> {
 
 impl Roots {
     pub(crate) fn open(paths: &[PathBuf], read_only: bool) -> Result<Self> {
-        if paths.is_empty() {
-            return Err(Error::invalid_params("'roots' is empty: allow at least one folder"));
-        }
         let open = |path: &PathBuf| {
             let unusable =
                 |error| Error::invalid_params(format!("the root {} cannot be used: {error}", path.display()));
@@ -52,6 +50,11 @@ impl Roots {
     /// This only finds which folder is meant: whether the rest stays inside is decided by the folder's capability.
     pub(crate) fn locate(&self, path: &str) -> Result<Located<'_>> {
         let path = Path::new(path);
+        let Some(first) = self.roots.first() else {
+            return Err(Error::new(
+                "no folder is allowed yet: the operator names some in plugins.filesystem.config.roots",
+            ));
+        };
         let located = if path.is_absolute() {
             let plain = plain(path)?;
             let inside = self.roots.iter().filter(|root| plain.starts_with(&root.path));
@@ -59,7 +62,7 @@ impl Roots {
                 .max_by_key(|root| root.path.as_os_str().len())
                 .and_then(|root| Some((root, plain.strip_prefix(&root.path).ok()?.to_owned())))
         } else {
-            Some((&self.roots[0], plain(path)?))
+            Some((first, plain(path)?))
         };
         let Some((root, path)) = located else {
             return Err(Error::new("this path is in no allowed folder; list_allowed_directories names them"));
@@ -103,7 +106,32 @@ impl Located<'_> {
 
     /// As a URI.
     pub(crate) fn uri(&self) -> String {
-        format!("file://{}", self.root.path.join(&self.path).display())
+        let path = self.root.path.join(&self.path);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~');
+        path.as_os_str().as_encoded_bytes().iter().fold("file://".to_owned(), |mut uri, byte| {
+            if plain(*byte) {
+                uri.push(char::from(*byte));
+            } else {
+                uri.push_str(&format!("%{byte:02X}"));
+            }
+            uri
+        })
+    }
+
+    /// Reads a file of at most this many bytes, even if it grows meanwhile.
+    pub(crate) fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
+        // A pipe would be waited for when it is opened.
+        if !self.folder().metadata(&self.path)?.is_file() {
+            return Err(Error::new("this is not a file"));
+        }
+        let file = self.folder().open(&self.path)?;
+        let length = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max_bytes {
+            return Err(Error::new(format!("the file has {length} bytes, {max_bytes} are allowed")));
+        }
+        Ok(bytes)
     }
 
     /// A path below this one, as clients write it.
@@ -121,18 +149,23 @@ impl Located<'_> {
                 return Err(Error::new("this is a symbolic link; write to the file that it names"));
             }
             Ok(metadata) if !metadata.is_file() => return Err(Error::new("this is not a file")),
+            Ok(metadata) if metadata.permissions().readonly() => {
+                return Err(Error::new("this file is write-protected"));
+            }
             Ok(metadata) => Some(metadata.permissions()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        let name = format!(".{}.{}.draft", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let name = format!(".{since:x}.{}.{}.draft", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let draft = self.path.with_file_name(name);
+        let mut file = dir.open_with(&draft, OpenOptions::new().write(true).create_new(true))?;
         let written = (|| {
-            let mut file = dir.open_with(&draft, OpenOptions::new().write(true).create_new(true))?;
-            file.write_all(bytes)?;
             if let Some(permissions) = permissions {
+                // Before the first byte: the draft is as secret as the file.
                 file.set_permissions(permissions)?;
             }
+            file.write_all(bytes)?;
             file.sync_all()?;
             dir.rename(&draft, dir, &self.path)
         })();

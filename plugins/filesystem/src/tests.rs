@@ -203,7 +203,35 @@ fn files_are_resources() {
 #[test]
 fn a_bad_configuration_stops_the_start() {
     let refused = |config: Value| Kit::<Filesystem>::start(config).err().unwrap().message().to_owned();
-    assert_eq!(refused(json!({"roots": []})), "'roots' is empty: allow at least one folder");
     assert!(refused(json!({"roots": ["/no/such/folder"]})).starts_with("the root /no/such/folder cannot be used"));
-    assert!(refused(json!({})).contains("missing field `roots`"));
+    assert!(refused(json!({"root": "/"})).contains("unknown field `root`"));
+    let kit = Kit::<Filesystem>::start(json!({})).unwrap();
+    let read = kit.tool("read_text_file", json!({"path": "x"}), &Script::new()).unwrap();
+    assert!(read.is_error, "without roots nothing is allowed");
+}
+
+#[test]
+fn edits_side_by_side_are_all_kept() {
+    let fixture = Fixture::new();
+    let lines: String = (0..16).map(|line| format!("line-{line:02}\n")).collect();
+    fs::write(fixture.folder.path().join("lines.txt"), lines).unwrap();
+    std::thread::scope(|scope| {
+        for line in 0..16 {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                let edit = json!({"old_text": format!("line-{line:02}"), "new_text": format!("done-{line:02}")});
+                fixture.run("edit_file", json!({"path": "lines.txt", "edits": [edit]})).unwrap();
+            });
+        }
+    });
+    let text = fs::read_to_string(fixture.folder.path().join("lines.txt")).unwrap();
+    assert!(text.lines().all(|line| line.starts_with("done-")), "{text}");
+}
+
+#[test]
+fn several_files_share_one_bound() {
+    let fixture = Fixture::with(json!({"max_bytes": 20}));
+    let read = fixture.run("read_multiple_files", json!({"paths": ["notes.txt", "notes.txt"]})).unwrap();
+    assert_eq!(read["files"][0]["text"], "one\ntwo\nthree\n");
+    assert_eq!(read["files"][1]["error"], "the file has 14 bytes, 6 are allowed");
 }

@@ -1,15 +1,20 @@
-//! A database with bounds: two connections, one of which cannot write.
+//! A database with bounds: what a statement may do, how long it may take, how much it may give.
+//!
+//! Statements come from a model. What they may do is decided while they are prepared, by an authorizer: no transactions
+//! that outlive a call, no settings of the connection or the process, no other files; and reading where only reading is
+//! meant.
 
 use crate::value::{from_json, to_json};
 use mcp_plugin_api::prelude::*;
 use mcp_plugin_api::serde_json::Value;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Bounds of one statement.
@@ -33,10 +38,19 @@ pub(crate) struct Rows {
     pub(crate) truncated: bool,
 }
 
+/// What a changing statement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Rows that it changed.
+    pub(crate) rows: usize,
+    /// Whether tables, columns or the like are others now.
+    pub(crate) schema: bool,
+}
+
 pub(crate) struct Database {
-    reader: Mutex<Connection>,
-    /// Nothing, where nothing may be changed.
-    writer: Option<Mutex<Connection>>,
+    reader: Arc<Mutex<Connection>>,
+    /// The reader itself, in memory; nothing, where nothing may be changed.
+    writer: Option<Arc<Mutex<Connection>>>,
     limits: Limits,
 }
 
@@ -44,6 +58,8 @@ pub(crate) struct Database {
 enum Failed {
     /// It does not belong here.
     Refused(&'static str),
+    /// Its time is over.
+    TimedOut,
     /// SQLite refuses it.
     Sqlite(rusqlite::Error),
 }
@@ -54,145 +70,252 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
+/// What a statement may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Read,
+    Change,
+}
+
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
-/// Bytes of one text or blob.
-const MAX_VALUE_BYTES: i32 = 16 * 1024 * 1024;
+/// Bytes of one text or blob. One step of SQLite's machine may take quadratic time in it, and is not looked into.
+const MAX_VALUE_BYTES: i32 = 1024 * 1024;
+
+/// Bytes of the text and blobs of all rows of a query.
+const MAX_RESULT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Pragmas that only tell something.
+const TELLING_PRAGMAS: &[&str] = &[
+    "table_info",
+    "table_xinfo",
+    "table_list",
+    "index_list",
+    "index_info",
+    "index_xinfo",
+    "foreign_key_list",
+    "function_list",
+    "compile_options",
+    "collation_list",
+];
 
 impl Database {
     pub(crate) fn open(path: Option<&Path>, read_only: bool, limits: Limits) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let read_write = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let writer = match path {
-            // A name of its own for each database, under which both connections meet in the same memory.
-            None => {
-                static NEXT: AtomicU64 = AtomicU64::new(0);
-                let number = NEXT.fetch_add(1, Ordering::Relaxed);
-                let name = format!("file:mcp-{number}?mode=memory&cache=shared");
-                let writer = connect(&name, read_write)?;
-                let reader = connect(&name, read_write)?;
-                reader.pragma_update(None, "query_only", true)?;
-                return Ok(Self { reader: Mutex::new(reader), writer: Some(Mutex::new(writer)), limits });
+        let Some(path) = path else {
+            if read_only {
+                return Err(Error::invalid_params(
+                    "a database in memory that is 'read_only' is empty for ever: name a 'path'",
+                ));
             }
-            Some(_) if read_only => None,
-            Some(path) => {
-                let writer = connect(path, read_write)?;
-                writer.pragma_update(None, "journal_mode", "wal")?;
-                Some(Mutex::new(writer))
-            }
+            let connection = Arc::new(Mutex::new(connect(":memory:", read_write, limits)?));
+            return Ok(Self { reader: Arc::clone(&connection), writer: Some(connection), limits });
         };
-        let path = path.unwrap_or(Path::new(""));
-        let reader = connect(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        reader.pragma_update(None, "query_only", true)?;
-        Ok(Self { reader: Mutex::new(reader), writer, limits })
+        let writer = if read_only {
+            None
+        } else {
+            let writer = connect(path, read_write, limits)?;
+            writer.pragma_update(None, "journal_mode", "wal")?;
+            Some(Arc::new(Mutex::new(writer)))
+        };
+        let reader = connect(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY, limits)?;
+        Ok(Self { reader: Arc::new(Mutex::new(reader)), writer, limits })
     }
 
     /// Runs a statement that only reads.
     pub(crate) fn query(&self, sql: &str, params: &[Value], ctx: &Context) -> Result<Rows> {
-        let connection = self.bound(&self.reader, ctx)?;
-        self.rows(&connection, sql, params).map_err(|error| self.told(error))
+        let query = || {
+            let use_of = self.enter(&self.reader, Mode::Read, Some(ctx))?;
+            let mut statement = use_of.prepare(sql)?;
+            if !statement.readonly() {
+                return Err(Failed::Refused("this statement changes something; use write_query"));
+            }
+            self.rows(&mut statement, params)
+        };
+        query().map_err(|failed| self.told(failed))
     }
 
-    fn rows(&self, connection: &Connection, sql: &str, params: &[Value]) -> Result<Rows, Failed> {
-        let mut statement = connection.prepare(sql)?;
-        if !statement.readonly() {
-            return Err(Failed::Refused("this statement changes something; use write_query"));
-        }
+    fn rows(&self, statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<Rows, Failed> {
         let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut found = statement.query(params_from_iter(params.iter().map(from_json)))?;
-        let mut rows = Vec::new();
+        let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
-            if rows.len() == self.limits.max_rows {
+            let mut values = Vec::with_capacity(columns.len());
+            for index in 0..columns.len() {
+                let value = row.get_ref(index)?;
+                bytes += value.as_bytes_or_null().ok().flatten().map_or(8, <[u8]>::len);
+                values.push(value);
+            }
+            if rows.len() == self.limits.max_rows || bytes > MAX_RESULT_BYTES {
                 return Ok(Rows { columns, rows, truncated: true });
             }
-            let values = (0..columns.len()).map(|index| Ok(to_json(row.get_ref(index)?)));
-            rows.push(values.collect::<Result<Vec<Value>, Failed>>()?);
+            rows.push(values.into_iter().map(to_json).collect());
         }
         Ok(Rows { columns, rows, truncated: false })
     }
 
-    /// Runs a statement that changes something; gives how many rows.
-    pub(crate) fn execute(&self, sql: &str, params: &[Value], ctx: &Context) -> Result<usize> {
+    /// Runs a statement that changes something.
+    pub(crate) fn execute(&self, sql: &str, params: &[Value], ctx: &Context) -> Result<Change> {
         let Some(writer) = &self.writer else {
             return Err(Error::new("this database is read-only"));
         };
-        let connection = self.bound(writer, ctx)?;
         let change = || {
-            let mut statement = connection.prepare(sql)?;
-            if statement.readonly() {
-                return Err(Failed::Refused("this statement changes nothing; use read_query"));
+            let use_of = self.enter(writer, Mode::Change, Some(ctx))?;
+            let schema_before = use_of.schema_version;
+            {
+                let mut statement = use_of.prepare(sql)?;
+                if statement.readonly() {
+                    return Err(Failed::Refused("this statement changes nothing; use read_query"));
+                }
+                // What it returns is stepped over: it has changed its rows only when it was run to its end.
+                let mut returned = statement.query(params_from_iter(params.iter().map(from_json)))?;
+                while returned.next()?.is_some() {}
             }
-            Ok(statement.execute(params_from_iter(params.iter().map(from_json)))?)
+            let rows = usize::try_from(use_of.changes()).unwrap_or(usize::MAX);
+            let schema = use_of.leave()? != schema_before;
+            Ok(Change { rows: if schema { 0 } else { rows }, schema })
         };
-        change().map_err(|error| self.told(error))
-    }
-
-    /// Why a statement failed, for the model.
-    fn told(&self, failed: Failed) -> Error {
-        match failed {
-            Failed::Refused(reason) => Error::invalid_arguments(reason),
-            Failed::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                Error::new(format!("the statement was ended: it may take {:?}", self.limits.max_time))
-            }
-            Failed::Sqlite(error) => error.into(),
-        }
+        change().map_err(|failed| self.told(failed))
     }
 
     /// The SQL of the schema, or of one table and what belongs to it.
     pub(crate) fn schema(&self, table: Option<&str>) -> Result<String> {
-        let connection = self.reader.lock();
-        let mut statement = connection.prepare(
-            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid",
-        )?;
-        let parts = statement.query_map([table], |row| row.get::<_, String>(0))?;
-        let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        Ok(parts.iter().map(|sql| format!("{sql};\n")).collect())
+        let read = || {
+            let use_of = self.enter(&self.reader, Mode::Read, None)?;
+            let mut statement = use_of.prepare(
+                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid",
+            )?;
+            let parts = statement.query_map([table], |row| row.get::<_, String>(0))?;
+            let parts = parts.collect::<Result<Vec<_>, _>>()?;
+            Ok(parts.iter().map(|sql| format!("{sql};\n")).collect())
+        };
+        read().map_err(|failed| self.told(failed))
     }
 
     /// The names of the tables.
     pub(crate) fn tables(&self) -> Result<Vec<String>> {
-        let connection = self.reader.lock();
-        let mut statement = connection.prepare(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
-        )?;
-        let names = statement.query_map([], |row| row.get(0))?;
-        Ok(names.collect::<Result<Vec<_>, _>>()?)
+        let read = || {
+            let use_of = self.enter(&self.reader, Mode::Read, None)?;
+            let mut statement = use_of.prepare(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+            )?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<Vec<_>, _>>()?)
+        };
+        read().map_err(|failed| self.told(failed))
     }
 
-    /// A connection whose statements end when their time is over, or their call is cancelled.
-    fn bound<'a>(&self, connection: &'a Mutex<Connection>, ctx: &Context) -> Result<Bounded<'a>> {
-        let mut connection = connection.lock();
-        let (ctx, end) = (ctx.clone(), SystemTime::now() + self.limits.max_time);
-        let stop = move || ctx.is_cancelled() || SystemTime::now() >= end;
-        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(stop))?;
-        Ok(Bounded(connection))
+    /// Takes a connection for one statement: waits for it, and bounds what the statement may do and how long.
+    fn enter<'a>(
+        &self,
+        connection: &'a Mutex<Connection>,
+        mode: Mode,
+        ctx: Option<&Context>,
+    ) -> Result<Use<'a>, Failed> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let end = SystemTime::now() + self.limits.max_time;
+        let ctx = ctx.cloned();
+        let stop = move || ctx.as_ref().is_some_and(Context::is_cancelled) || SystemTime::now() >= end;
+        let mut guard = loop {
+            if let Some(guard) = connection.try_lock_for(LOOK) {
+                break guard;
+            }
+            if stop() {
+                return Err(Failed::TimedOut);
+            }
+        };
+        let schema_version = schema_version(&guard)?;
+        guard.progress_handler(STEPS_BETWEEN_LOOKS, Some(stop))?;
+        guard.authorizer(Some(move |context: AuthContext<'_>| judge(mode, &context.action)))?;
+        Ok(Use { connection: guard, schema_version })
+    }
+
+    /// Why a statement failed, for the model.
+    fn told(&self, failed: Failed) -> Error {
+        let timed_out = || Error::new(format!("the statement was ended: it may take {:?}", self.limits.max_time));
+        match failed {
+            Failed::Refused(reason) => Error::invalid_arguments(reason),
+            Failed::TimedOut => timed_out(),
+            Failed::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::OperationInterrupted) => timed_out(),
+                Some(ErrorCode::AuthorizationForStatementDenied) => Error::invalid_arguments(
+                    "this statement is not allowed here: no transactions, settings, other files or, in read_query, changes",
+                ),
+                _ => error.into(),
+            },
+        }
     }
 }
 
-/// A connection in use. The bound is taken off when it is given back, and the call with it.
-struct Bounded<'a>(MutexGuard<'a, Connection>);
+/// What a statement may do, asked while it is prepared: flags of a connection would take effect even then.
+fn judge(mode: Mode, action: &AuthAction<'_>) -> Authorization {
+    let allowed = match action {
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,
+        AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
+        AuthAction::Pragma { pragma_name, .. } => {
+            TELLING_PRAGMAS.iter().any(|name| name.eq_ignore_ascii_case(pragma_name))
+        }
+        AuthAction::Transaction { .. }
+        | AuthAction::Savepoint { .. }
+        | AuthAction::Attach { .. }
+        | AuthAction::Detach { .. }
+        | AuthAction::Unknown { .. } => false,
+        _ => mode == Mode::Change,
+    };
+    if allowed { Authorization::Allow } else { Authorization::Deny }
+}
 
-impl Deref for Bounded<'_> {
+/// A connection in use by one statement. Given back, it is as it was.
+struct Use<'a> {
+    connection: MutexGuard<'a, Connection>,
+    schema_version: i64,
+}
+
+impl Use<'_> {
+    /// Gives the connection back, and tells its schema's version.
+    fn leave(mut self) -> Result<i64, Failed> {
+        self.unbound();
+        Ok(schema_version(&self.connection)?)
+    }
+
+    fn unbound(&mut self) {
+        let _ = self.connection.progress_handler(0, None::<fn() -> bool>);
+        let _ = self.connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+    }
+}
+
+impl Deref for Use<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        &self.0
+        &self.connection
     }
 }
 
-impl Drop for Bounded<'_> {
+impl Drop for Use<'_> {
     fn drop(&mut self) {
-        let _ = self.0.progress_handler(0, None::<fn() -> bool>);
+        self.unbound();
+        if !self.connection.is_autocommit() {
+            // No statement that could begin a transaction is allowed; this is the second lock on that door.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
     }
 }
 
-fn connect(path: impl AsRef<Path>, flags: OpenFlags) -> Result<Connection> {
+fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "schema_version", |row| row.get(0))
+}
+
+fn connect(path: impl AsRef<Path>, flags: OpenFlags, limits: Limits) -> Result<Connection> {
+    const MAX_WAIT: Duration = Duration::from_secs(5);
+    const MAX_PATTERN_BYTES: i32 = 1000;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    // Statements come from a model: no files beside the database, no schema tricks.
+    connection.busy_timeout(MAX_WAIT.min(limits.max_time))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN_BYTES)?;
     Ok(connection)
 }

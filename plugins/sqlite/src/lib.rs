@@ -6,7 +6,7 @@
 mod database;
 mod value;
 
-use database::{Database, Limits, Rows};
+use database::{Change, Database, Limits, Rows};
 use mcp_plugin_api::prelude::*;
 use mcp_plugin_api::serde_json::Value;
 use std::path::PathBuf;
@@ -88,9 +88,9 @@ impl Sqlite {
         params: Vec<Value>,
         ctx: &Context,
     ) -> Result<Changed> {
-        let affected_rows = self.database.execute(&query, &params, ctx)?;
-        self.host.resource_updated("sqlite://schema");
-        Ok(Changed { affected_rows })
+        let change = self.database.execute(&query, &params, ctx)?;
+        self.announce(change);
+        Ok(Changed { affected_rows: change.rows })
     }
 
     /// # Create table
@@ -105,8 +105,7 @@ impl Sqlite {
         if !query.trim_start().get(..12).is_some_and(|start| start.eq_ignore_ascii_case("create table")) {
             return Err(Error::invalid_arguments("only CREATE TABLE is allowed here; use write_query"));
         }
-        self.database.execute(&query, &[], ctx)?;
-        self.host.manifest_changed();
+        self.announce(self.database.execute(&query, &[], ctx)?);
         Ok("Table created successfully".to_owned())
     }
 
@@ -177,6 +176,16 @@ impl Sqlite {
                     .mime_type("application/sql")
             })
             .collect())
+    }
+}
+
+impl Sqlite {
+    /// Tells who listens that the schema, and with it the list of tables, is another.
+    fn announce(&self, change: Change) {
+        if change.schema {
+            self.host.resource_updated("sqlite://schema");
+            self.host.manifest_changed();
+        }
     }
 }
 

@@ -52,15 +52,63 @@ fn rows_come_back_with_their_types() {
 #[test]
 fn a_query_cannot_change_anything() {
     let kit = filled(json!({}));
-    for sneaky in
-        ["DELETE FROM birds", "WITH x AS (SELECT 1) DELETE FROM birds", "PRAGMA query_only = 0", "ATTACH '/tmp/x' AS x"]
-    {
-        let _ = run(&kit, "read_query", json!({"query": sneaky}));
-        let written = run(&kit, "read_query", json!({"query": "INSERT INTO birds (name) VALUES ('x') RETURNING id"}));
-        assert!(written.is_err(), "{sneaky}");
+    let sneaky = [
+        "DELETE FROM birds",
+        "WITH x AS (SELECT 1) DELETE FROM birds",
+        "INSERT INTO birds (name) VALUES ('x') RETURNING id",
+        "PRAGMA query_only = 0",
+        "PRAGMA hard_heap_limit = 100000",
+        "SELECT 1; PRAGMA writable_schema = 1",
+        "ATTACH '/tmp/x' AS x",
+        "VACUUM INTO '/tmp/x'",
+        "SELECT load_extension('x')",
+    ];
+    for query in sneaky {
+        assert!(run(&kit, "read_query", json!({"query": query})).is_err(), "{query}");
     }
     let left = run(&kit, "read_query", json!({"query": "SELECT count(*) FROM birds"})).unwrap();
     assert_eq!(left["rows"], json!([[2]]));
+}
+
+#[test]
+fn transactions_cannot_outlive_a_call() {
+    let kit = filled(json!({}));
+    for begin in ["BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s", "COMMIT", "ROLLBACK"] {
+        for tool in ["read_query", "write_query"] {
+            let refused = run(&kit, tool, json!({"query": begin})).unwrap_err();
+            assert!(refused.starts_with("this statement is not allowed here"), "{begin}: {refused}");
+        }
+    }
+    run(&kit, "write_query", json!({"query": "INSERT INTO birds (name) VALUES ('tit')"})).unwrap();
+}
+
+#[test]
+fn a_statement_that_returns_rows_is_run_to_its_end_once() {
+    let kit = filled(json!({}));
+    let insert = json!({"query": "INSERT INTO birds (name) VALUES ('a'), ('b'), ('c') RETURNING id"});
+    assert_eq!(run(&kit, "write_query", insert).unwrap(), json!({"affected_rows": 3}));
+    let count = run(&kit, "read_query", json!({"query": "SELECT count(*) FROM birds"})).unwrap();
+    assert_eq!(count["rows"], json!([[5]]));
+}
+
+#[test]
+fn a_changed_schema_changes_no_rows_and_lists_its_tables() {
+    let kit = filled(json!({}));
+    let changed = run(&kit, "write_query", json!({"query": "CREATE TABLE trees (id INTEGER)"})).unwrap();
+    assert_eq!(changed, json!({"affected_rows": 0}));
+    assert_eq!(kit.manifest().resources.len(), 3);
+    run(&kit, "write_query", json!({"query": "DROP TABLE trees"})).unwrap();
+    assert_eq!(kit.manifest().resources.len(), 2);
+}
+
+#[test]
+fn large_results_are_cut_and_large_values_refused() {
+    let kit = kit(json!({}));
+    let many =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) SELECT zeroblob(500000) FROM n";
+    let rows = run(&kit, "read_query", json!({"query": many})).unwrap();
+    assert_eq!((rows["rows"].as_array().unwrap().len(), &rows["truncated"]), (16, &json!(true)));
+    assert!(run(&kit, "read_query", json!({"query": "SELECT zeroblob(2000000)"})).is_err());
 }
 
 #[test]
@@ -73,6 +121,12 @@ fn a_read_only_database_cannot_be_changed() {
     assert_eq!(refused, Err("this database is read-only".to_owned()));
     let kept = run(&kit, "read_query", json!({"query": "SELECT count(*) FROM birds"})).unwrap();
     assert_eq!(kept["rows"], json!([[2]]));
+}
+
+#[test]
+fn a_read_only_database_in_memory_is_refused() {
+    let refused = Kit::<Sqlite>::start(json!({"read_only": true})).err().unwrap();
+    assert!(refused.message().contains("name a 'path'"));
 }
 
 #[test]
