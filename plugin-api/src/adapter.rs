@@ -1,7 +1,8 @@
 //! From a plugin's definition to the object that crosses the boundary.
 
 use crate::abi::{
-    CallContext, Failure, HostObject, Outcome, PluginApi, PluginObject, Reply, StartReply, failure, foreign, guard, op,
+    CallContext, Failure, HostObject, Outcome, Panicked, PluginApi, PluginObject, Reply, StartReply, failure, foreign,
+    guard, op,
 };
 use crate::context::Context;
 use crate::host::Host;
@@ -128,9 +129,9 @@ impl<P: Plugin> PluginApi for Contained<P> {
     fn stop(&self, grace_ms: u64) -> Outcome {
         // The stop hook may block, and the host may ask for it on a runtime's thread: it gets a thread of its own.
         let grace = Duration::from_millis(grace_ms);
-        let stopped = std::thread::scope(|scope| scope.spawn(|| self.adapter().run_stop(grace)).join());
-        Outcome::Ready(
-            stopped.unwrap_or_else(|payload| Reply::RErr(panicked(crate::abi::Panicked::from_payload(payload)))),
-        )
+        let run = || std::thread::scope(|scope| scope.spawn(|| self.adapter().run_stop(grace)).join());
+        // Guarded as well, because the system may have no thread to give.
+        let stopped = guard(run).and_then(|joined| joined.map_err(Panicked::from_payload));
+        Outcome::Ready(stopped.unwrap_or_else(|panic| Reply::RErr(panicked(panic))))
     }
 }

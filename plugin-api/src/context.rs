@@ -77,7 +77,10 @@ impl Context {
 
     /// Resolves when the call is cancelled.
     pub async fn cancelled(&self) {
-        let _ = self.request(op::CANCELLED, &Value::Null).await;
+        if self.request(op::CANCELLED, &Value::Null).await.is_err() {
+            // A host that does not know the question never cancels in this way.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// How long the call may still take; nothing where it is not bounded.

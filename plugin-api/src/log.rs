@@ -24,16 +24,17 @@ pub(crate) fn in_call<T>(context: &Context, body: impl FnOnce() -> T) -> T {
     impl Drop for Restore {
         fn drop(&mut self) {
             let outer = self.0.take();
-            let _inner = CALL.with(|call| std::mem::replace(&mut *call.borrow_mut(), outer));
+            let _inner = CALL.try_with(|call| std::mem::replace(&mut *call.borrow_mut(), outer));
         }
     }
-    let outer = CALL.with(|call| call.borrow_mut().replace(context.clone()));
-    let _restore = Restore(outer);
+    // A thread that is ending has no place for it any more, and its events name no call.
+    let outer = CALL.try_with(|call| call.borrow_mut().replace(context.clone()));
+    let _restore = outer.map(Restore);
     body()
 }
 
 fn call_id() -> Option<String> {
-    let context = CALL.with(|call| call.borrow().clone())?;
+    let context = CALL.try_with(|call| call.borrow().clone()).ok().flatten()?;
     Some(context.call_id())
 }
 

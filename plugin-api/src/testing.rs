@@ -63,6 +63,7 @@ struct Told {
     said: std::sync::Mutex<Vec<Said>>,
     once: std::sync::Mutex<BTreeMap<String, Value>>,
     cancelled: std::sync::atomic::AtomicBool,
+    cancelling: tokio::sync::Notify,
 }
 
 /// What a plugin told its client or its host.
@@ -123,6 +124,7 @@ impl Script {
     /// Cancels the calls of this client, now and later.
     pub fn cancel(&self) {
         self.told.cancelled.store(true, std::sync::atomic::Ordering::Release);
+        self.told.cancelling.notify_waiters();
     }
 
     /// What the client was told, in order.
@@ -200,6 +202,16 @@ impl CallApi for Script {
     }
 
     fn request(&self, op: RStr<'_>, payload: RSlice<'_, u8>) -> FfiFuture<Reply> {
+        if op.as_str() == op::CANCELLED {
+            let told = Arc::clone(&self.told);
+            return into_foreign(async move {
+                let cancelling = told.cancelling.notified();
+                if !told.cancelled.load(std::sync::atomic::Ordering::Acquire) {
+                    cancelling.await;
+                }
+                Reply::ROk(b"null".to_vec().into())
+            });
+        }
         let reply = self.reply(op.as_str(), payload.as_slice());
         into_foreign(async move { reply })
     }

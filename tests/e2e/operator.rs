@@ -118,8 +118,9 @@ fn a_typed_configuration_reaches_its_plugin() {
 
 #[test]
 fn a_host_without_a_required_plugin_is_up_but_not_ready() {
-    for config in ["[plugins.missing]\nrequired = true", "[plugins.filesystem]\nrequired = true"] {
-        let host = Host::with(&["hello", "filesystem"]).config(config).serve_http();
+    let failing = "[plugins.guest]\nrequired = true\n[plugins.guest.config]\nstart = \"fail\"";
+    for config in ["[plugins.missing]\nrequired = true", failing] {
+        let host = Host::with(&["hello", "guest"]).config(config).serve_http();
         let mut client = host.http();
         assert_eq!(client.get("/health").status, 200);
         let ready = client.get("/health/ready");
@@ -131,11 +132,25 @@ fn a_host_without_a_required_plugin_is_up_but_not_ready() {
 
 #[test]
 fn clashes_are_decided_by_name_and_told_with_both_owners() {
-    let guest = Host::with(&["everything", "raw"]).config("[plugins.raw]\nprefix = \"\"");
-    assert_eq!(run(&guest, &["check"]).0, 0);
-    let clashing = "[plugins.hello]\nprefix = \"test_\"\n[plugins.guest]\nprefix = \"test_\"";
-    let healthy = Host::with(&["hello", "guest"]).config(clashing);
-    assert_eq!(run(&healthy, &["check"]).0, 0, "a prefix alone is no clash");
+    let config = "[plugins.example-typed-config.config]\ngreeting = \"Good day\"\n";
+    let builder = Host::with(&["hello", "example-typed-config"]).config(config);
+    let (code, told, _) = run(&builder, &["check"]);
+    assert_eq!(code, 1);
+    let clash =
+        "tool 'greet' of plugin 'hello' is left out: plugin 'example-typed-config' has it; give one of them a prefix";
+    assert!(told.contains(clash), "{told}");
+    assert_eq!(run(&builder, &["call", "greet", r#"{"name":"you"}"#]).1, "Good day, you!\n");
+    let builder = builder.config("[plugins.hello]\nprefix = \"h_\"");
+    assert_eq!(run(&builder, &["check"]).0, 0);
+    assert_eq!(run(&builder, &["call", "h_greet", r#"{"name":"you"}"#]).1, "Hello, you!\n");
+}
+
+#[test]
+fn the_plugins_in_the_box_need_no_configuration() {
+    let builder = Host::with(&["everything", "filesystem", "hello", "sqlite", "time"]);
+    let (code, told, _) = run(&builder, &["check"]);
+    assert_eq!((code, told.lines().last()), (0, Some("ok")), "{told}");
+    assert!(run(&builder, &["call", "list_directory", r#"{"path":"."}"#]).1.contains("no folder is allowed yet"));
 }
 
 #[test]

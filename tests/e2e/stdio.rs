@@ -492,3 +492,13 @@ fn a_call_beyond_its_time_is_given_up() {
     }
     assert_eq!(text(&client.ask(&call(2, "test_sleep", json!({"ms": 100})))), "slept 100 ms");
 }
+
+#[test]
+fn arguments_have_defaults_and_any_names() {
+    let (_host, mut client) = Host::with(&["everything"]).serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(text(&client.ask(&call(1, "repeat", json!({"call": "a"})))), "a a");
+    assert_eq!(text(&client.ask(&call(2, "repeat", json!({"call": "a", "context": 3, "type": "-"})))), "a-a-a");
+    let refused = client.ask(&call(3, "repeat", json!({"call": "a", "context": -1})));
+    assert_eq!(refused["result"]["isError"], true);
+}

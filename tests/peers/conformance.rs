@@ -5,8 +5,11 @@
 use mcp_host_tests::{Host, run_peer_setup};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Scenarios that the suite does not score yet, and that must run all the same.
+const PENDING: [&str; 3] = ["json-schema-2020-12", "server-sse-polling", "server-session-lifecycle"];
 
 /// Runs the suite with these words, and gives how many scenarios ran.
 #[track_caller]
@@ -25,6 +28,10 @@ fn run(words: &[&str]) -> usize {
     let told = String::from_utf8_lossy(&suite.stdout);
     assert!(suite.status.success(), "{words:?}:\n{told}{}", String::from_utf8_lossy(&suite.stderr));
     let scenarios: Vec<_> = fs::read_dir(results.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for pending in PENDING.iter().filter(|_| words.contains(&"2025-11-25")) {
+        let ran = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().contains(pending);
+        assert!(scenarios.iter().any(ran), "{pending} did not run");
+    }
     scenarios.iter().for_each(|scenario| assert_clean(scenario));
     scenarios.len()
 }

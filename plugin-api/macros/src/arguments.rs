@@ -3,7 +3,8 @@
 use crate::function::{Function, Parameter, inside};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
-use syn::{Error, Result};
+use syn::ext::IdentExt as _;
+use syn::{Error, Expr, Lit, Result};
 
 /// The type of a tool's arguments: its declaration, its name, and how its values come into scope.
 pub(crate) fn tool_arguments(function: &Function) -> Result<(TokenStream, TokenStream, TokenStream)> {
@@ -22,17 +23,22 @@ pub(crate) fn tool_arguments(function: &Function) -> Result<(TokenStream, TokenS
                 "take the arguments one by one, or all of them in `Args<T>`, not both",
             ));
         }
-        return Ok((quote!(), ty.to_token_stream(), quote!(let arguments: #ty = match call.arguments() { #refuse };)));
+        return Ok((
+            quote!(),
+            ty.to_token_stream(),
+            quote!(let __arguments: #ty = match __call.arguments() { #refuse };),
+        ));
     }
     let mut fields = TokenStream::new();
     let mut defaults = TokenStream::new();
     for named in function.named() {
         let (name, ty, attributes) = (&named.name, &named.ty, &named.attributes);
         if let Some(default) = &named.default {
-            let function = format_ident!("default_of_{name}");
+            let function = format_ident!("default_of_{}", name.unraw());
             let path = function.to_string();
+            let value = default_value(default);
             fields.extend(quote!(#[serde(default = #path)]));
-            defaults.extend(quote!(fn #function() -> #ty { ::core::convert::From::from(#default) }));
+            defaults.extend(quote!(fn #function() -> #ty { #value }));
         }
         fields.extend(quote!(#(#attributes)* #name: #ty,));
     }
@@ -44,7 +50,7 @@ pub(crate) fn tool_arguments(function: &Function) -> Result<(TokenStream, TokenS
         #[schemars(crate = "::mcp_plugin_api::__private::schemars")]
         struct Arguments { #fields }
     };
-    let take = quote!(let Arguments { #(#names),* } = match call.arguments() { #refuse };);
+    let take = quote!(let Arguments { #(#names),* } = match __call.arguments() { #refuse };);
     Ok((declaration, quote!(Arguments), take))
 }
 
@@ -59,14 +65,14 @@ pub(crate) fn take_variables(function: &Function) -> Result<TokenStream> {
             }
             Parameter::Named(named) => named,
         };
-        let (name, ty, text) = (&named.name, &named.ty, named.name.to_string());
+        let (name, ty, text) = (&named.name, &named.ty, named.name.unraw().to_string());
         let value = match (inside(ty, "Option"), &named.default) {
-            (Some(_), _) => quote!(call.optional_variable(#text)),
-            (None, Some(default)) => quote! {
-                call.optional_variable(#text)
-                    .map(|value| value.unwrap_or_else(|| ::core::convert::From::from(#default)))
-            },
-            (None, None) => quote!(call.variable(#text)),
+            (Some(_), _) => quote!(__call.optional_variable(#text)),
+            (None, Some(default)) => {
+                let default = default_value(default);
+                quote!(__call.optional_variable(#text).map(|value| value.unwrap_or_else(|| #default)))
+            }
+            (None, None) => quote!(__call.variable(#text)),
         };
         take.extend(quote! {
             let #name: #ty = match #value {
@@ -76,4 +82,16 @@ pub(crate) fn take_variables(function: &Function) -> Result<TokenStream> {
         });
     }
     Ok(take)
+}
+
+/// A default of the argument's own type: numbers and truths as they are, text and lists turned into it.
+fn default_value(default: &Expr) -> TokenStream {
+    let number = match default {
+        Expr::Unary(negated) => &negated.expr,
+        other => other,
+    };
+    match number {
+        Expr::Lit(literal) if matches!(literal.lit, Lit::Int(_) | Lit::Float(_) | Lit::Bool(_)) => quote!(#default),
+        _ => quote!(::core::convert::From::from(#default)),
+    }
 }

@@ -7,6 +7,7 @@ use crate::uri;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use std::collections::HashSet;
+use syn::ext::IdentExt as _;
 use syn::{Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, LitStr, Result, Type, parse2};
 
 /// Expands `#[plugin(...)]`.
@@ -29,6 +30,7 @@ pub(crate) fn plugin(options: TokenStream, item: TokenStream) -> Result<TokenStr
             code.read(function)?;
         }
     }
+    code.check_completions()?;
     code.write(&options, &block)
 }
 
@@ -56,6 +58,8 @@ struct Code {
     stop: Option<TokenStream>,
     config: Option<Type>,
     names: HashSet<String>,
+    /// What completions are for, checked when all items are known.
+    completed: Vec<(&'static str, LitStr)>,
 }
 
 impl Code {
@@ -82,6 +86,16 @@ impl Code {
             return Ok(());
         }
         Err(Error::new_spanned(name, format!("this plugin has a {what} '{}' already", name.value())))
+    }
+
+    /// Refuses completions of what the plugin does not have.
+    fn check_completions(&self) -> Result<()> {
+        for (what, name) in &self.completed {
+            if !self.names.contains(&format!("{what} {}", name.value())) {
+                return Err(Error::new_spanned(name, format!("this plugin has no {what} '{}'", name.value())));
+            }
+        }
+        Ok(())
     }
 
     fn tool(&mut self, options: &Options, item: &mut ImplItemFn) -> Result<()> {
@@ -127,7 +141,7 @@ impl Code {
         });
         self.items.push(quote! {{
             #declaration
-            items.tool(#tool, |call| {
+            items.tool(#tool, |__call| {
                 #take
                 #run
             });
@@ -172,7 +186,7 @@ impl Code {
         };
         let take = take_variables(&function)?;
         let result = function.output.as_result();
-        let run = function.run(&quote!(private::resource_work(&uri, #mime_type, #result)));
+        let run = function.run(&quote!(private::resource_work(&__uri, #mime_type, #result)));
         let common = quote! {
             name: #name.to_owned(),
             title: #title.map(str::to_owned),
@@ -182,7 +196,7 @@ impl Code {
             annotations: #priority,
             ..::core::default::Default::default()
         };
-        let run = quote!(|call| { #take let uri = call.name().to_owned(); #run });
+        let run = quote!(|__call| { #take let __uri = __call.name().to_owned(); #run });
         self.items.push(if parameters.is_empty() {
             let size = match options.expr("size")? {
                 None => quote!(),
@@ -219,7 +233,7 @@ impl Code {
         let (title, description) = (quoted(title.as_ref()), quoted(description.as_ref()));
         let icons = icons(options)?;
         let arguments = function.named().map(|named| {
-            let argument = named.name.to_string();
+            let argument = named.name.unraw().to_string();
             let Doc { title, description } = Doc::of(&named.attributes);
             let (title, description) = (quoted(title.as_ref()), quoted(description.as_ref()));
             let required = inside(&named.ty, "Option").is_none() && named.default.is_none();
@@ -246,8 +260,8 @@ impl Code {
                     icons: #icons,
                     ..::core::default::Default::default()
                 },
-                |mut call| {
-                    if let ::core::result::Result::Err(refused) = call.read_prompt_arguments() {
+                |mut __call| {
+                    if let ::core::result::Result::Err(refused) = __call.read_prompt_arguments() {
                         return refused;
                     }
                     #take
@@ -260,11 +274,12 @@ impl Code {
 
     fn complete(&mut self, options: &Options, attribute: &Attribute, item: &mut ImplItemFn) -> Result<()> {
         const FORM: &str = "write `#[complete(prompt = \"...\", argument = \"...\")]`, or `template = \"...\"`";
-        let (kind, name) = match (options.string("prompt")?, options.string("template")?) {
-            (Some(name), None) => (quote!(Prompt), name),
-            (None, Some(name)) => (quote!(Template), name),
+        let (kind, what, name) = match (options.string("prompt")?, options.string("template")?) {
+            (Some(name), None) => (quote!(Prompt), "prompt", name),
+            (None, Some(name)) => (quote!(Template), "resource", name),
             _ => return Err(Error::new_spanned(attribute, FORM)),
         };
+        self.completed.push((what, name.clone()));
         let argument = options.string("argument")?.ok_or_else(|| Error::new_spanned(attribute, FORM))?;
         let function = Function::read(Mark::Complete, options, item)?;
         let mut named = function.named();
@@ -275,17 +290,17 @@ impl Code {
             ));
         };
         let typed = &typed.name;
-        let mut take = quote!(let #typed = call.typed(););
+        let mut take = quote!(let #typed = __call.typed(););
         if let Some(others) = named.next() {
             let others = &others.name;
-            take.extend(quote!(let #others = call.others();));
+            take.extend(quote!(let #others = __call.others();));
         }
         let result = function.output.as_result();
         let run = function.run(&quote!(private::completion_work(#result)));
         self.items.push(quote! {
             items.completion(
                 private::CompletionOf { kind: private::CompletionKind::#kind, name: #name, argument: #argument },
-                |call| { #take #run },
+                |__call| { #take #run },
             );
         });
         Ok(())
@@ -319,7 +334,7 @@ impl Code {
         let result = Output::of(&item.sig.output).as_result();
         self.start = Some(quote! {
             #prepare
-            let result = Self::#name(#(#arguments),*) #wait;
+            let __result = Self::#name(#(#arguments),*) #wait;
             #result
         });
         Ok(())

@@ -86,13 +86,13 @@ impl Function {
     }
 
     /// The call of the function, and how it is run. The arguments are in scope under their names; `work` turns
-    /// `result`, a value of the function's type, into a reply.
+    /// `__result`, a value of the function's type, into a reply.
     pub(crate) fn run(&self, work: &TokenStream) -> TokenStream {
         let name = &self.name;
         let arguments = self.parameters.iter().map(|parameter| match parameter {
-            Parameter::Context { by_reference: true } => quote!(&context),
-            Parameter::Context { by_reference: false } => quote!(::core::clone::Clone::clone(&context)),
-            Parameter::Args { .. } => quote!(::mcp_plugin_api::Args(arguments)),
+            Parameter::Context { by_reference: true } => quote!(&__context),
+            Parameter::Context { by_reference: false } => quote!(::core::clone::Clone::clone(&__context)),
+            Parameter::Args { .. } => quote!(::mcp_plugin_api::Args(__arguments)),
             Parameter::Named(named) => {
                 let name = &named.name;
                 quote!(#name)
@@ -100,23 +100,23 @@ impl Function {
         });
         match self.mode {
             Mode::Async => quote! {
-                call.run_async(move |plugin, context| async move {
-                    let _ = &context;
-                    let result = plugin.#name(#(#arguments),*).await;
+                __call.run_async(move |__plugin, __context| async move {
+                    let _ = &__context;
+                    let __result = __plugin.#name(#(#arguments),*).await;
                     #work
                 })
             },
             mode => {
                 let run = if mode == Mode::Inline { quote!(run_inline) } else { quote!(run_blocking) };
                 let context = if self.takes_context_by_value_or_reference() {
-                    quote!(let context = ::core::clone::Clone::clone(context);)
+                    quote!(let __context = ::core::clone::Clone::clone(__context);)
                 } else {
-                    quote!(let _ = context;)
+                    quote!(let _ = __context;)
                 };
                 quote! {
-                    call.#run(move |plugin, context| {
+                    __call.#run(move |__plugin, __context| {
                         #context
-                        let result = plugin.#name(#(#arguments),*);
+                        let __result = __plugin.#name(#(#arguments),*);
                         #work
                     })
                 }
@@ -219,9 +219,9 @@ impl Output {
     /// The function's `result` as a `Result` with the crate's error.
     pub(crate) fn as_result(&self) -> TokenStream {
         if self.is_result {
-            quote!(result.map_err(::core::convert::Into::<::mcp_plugin_api::Error>::into))
+            quote!(__result.map_err(::core::convert::Into::<::mcp_plugin_api::Error>::into))
         } else {
-            quote!(::core::result::Result::<_, ::mcp_plugin_api::Error>::Ok(result))
+            quote!(::core::result::Result::<_, ::mcp_plugin_api::Error>::Ok(__result))
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) fn parameters(uri: &str) -> Result<Vec<String>, String> {
         }
         rest = &rest[open + 1..];
         let close = rest.find('}').ok_or("this URI has a '{' without its '}'")?;
-        let body = rest[..close].trim_start_matches(['+', '#', '/', '.', '?', '&']);
+        let body = rest[..close].strip_prefix(['+', '#', '/', '.', '?', '&']).unwrap_or(&rest[..close]);
         for name in body.split(',') {
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(format!(

@@ -1,4 +1,4 @@
-//! The objects and values that cross the boundary, frozen by `tests/layout.txt`.
+//! The objects and values that cross the boundary, frozen by a test.
 
 // The lints below fire inside what `abi_stable`'s derives write.
 #![allow(unsafe_code, reason = "abi_stable's derives write unsafe code")]
@@ -124,7 +124,7 @@ macro_rules! module {
         pub struct Module {
             /// The ABI level that the plugin was built with.
             pub level: u32,
-            /// Starts the plugin. `config` is the operator's table for it, as JSON; `grace_ms` bounds the start hook.
+            /// Starts the plugin. `config` is the operator's table for it, as JSON.
             #[sabi(last_prefix_field)]
             pub start: extern "C" fn(host: HostObject, config: RSlice<'_, u8>) -> StartReply,
             $($appended)*

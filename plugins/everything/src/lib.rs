@@ -300,6 +300,22 @@ impl Everything {
         message
     }
 
+    /// Repeats a word.
+    #[tool(inline, read_only, idempotent, open_world = false)]
+    fn repeat(
+        &self,
+        /** What to repeat. */
+        call: String,
+        /** How often. */
+        #[default(2)]
+        context: u32,
+        /** What comes between. */
+        #[default(" ")]
+        r#type: String,
+    ) -> String {
+        vec![call; context as usize].join(&r#type)
+    }
+
     /// Adds two numbers.
     #[tool(inline, read_only, idempotent, open_world = false)]
     fn add(&self, a: f64, b: f64) -> String {
