@@ -10,6 +10,7 @@ use crate::invocation::Invocation;
 use crate::log;
 use crate::plugin::{Items, Plugin};
 use crate::runtime::{Engine, internal, panicked};
+use crate::visibility::Visibility;
 use foreign::{RSlice, RStr, RVec, TD_Opaque};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub(crate) struct Adapter<P> {
     plugin: Arc<P>,
     items: Items<P>,
+    visibility: Visibility,
     engine: Engine,
 }
 
@@ -27,12 +29,18 @@ impl<P: Plugin> Adapter<P> {
     pub(crate) fn start(host: Host, config: &[u8]) -> Result<Self, Failure> {
         let engine = Engine::default();
         let config = config.to_vec();
+        let visibility = host.visibility().clone();
         let started = engine.run_to_end(async move { P::start(&config, host).await })?;
-        Ok(Self { plugin: Arc::new(started.map_err(crate::Error::into_failure)?), items: P::items(), engine })
+        Ok(Self {
+            plugin: Arc::new(started.map_err(crate::Error::into_failure)?),
+            items: P::items(),
+            visibility,
+            engine,
+        })
     }
 
     pub(crate) fn manifest(&self) -> crate::manifest::Manifest {
-        self.items.manifest(&self.plugin)
+        self.items.manifest(&self.plugin, &self.visibility)
     }
 
     pub(crate) fn run(&self, op: &str, name: &str, payload: &[u8], context: Context) -> Outcome {

@@ -1,6 +1,7 @@
 //! The host as a plugin sees it for its whole life.
 
 use crate::abi::{HostObject, foreign::RSlice, op};
+use crate::visibility::{Kind, Visibility};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -8,11 +9,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Host {
     object: Arc<HostObject>,
+    visibility: Visibility,
 }
 
 impl Host {
     pub(crate) fn new(object: HostObject) -> Self {
-        Self { object: Arc::new(object) }
+        Self { object: Arc::new(object), visibility: Visibility::default() }
     }
 
     /// Announces that a resource has new content, to those who asked to hear of it.
@@ -23,6 +25,36 @@ impl Host {
     /// Announces that what the plugin offers has changed: its dynamic resources, or which tools are shown.
     pub fn manifest_changed(&self) {
         self.notify(op::MANIFEST_CHANGED, &Value::Null);
+    }
+
+    /// Takes a tool out of the list, until it is shown again. Clients are told that the list has changed.
+    pub fn hide_tool(&self, name: &str) {
+        self.announce_if(self.visibility.hide(Kind::Tool, name));
+    }
+
+    /// Shows a tool again.
+    pub fn show_tool(&self, name: &str) {
+        self.announce_if(self.visibility.show(Kind::Tool, name));
+    }
+
+    /// Takes a prompt out of the list, until it is shown again. Clients are told that the list has changed.
+    pub fn hide_prompt(&self, name: &str) {
+        self.announce_if(self.visibility.hide(Kind::Prompt, name));
+    }
+
+    /// Shows a prompt again.
+    pub fn show_prompt(&self, name: &str) {
+        self.announce_if(self.visibility.show(Kind::Prompt, name));
+    }
+
+    pub(crate) fn visibility(&self) -> &Visibility {
+        &self.visibility
+    }
+
+    fn announce_if(&self, changed: bool) {
+        if changed {
+            self.manifest_changed();
+        }
     }
 
     fn notify(&self, op: &str, payload: &Value) {

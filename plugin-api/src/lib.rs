@@ -53,6 +53,7 @@ mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod uri_template;
+mod visibility;
 
 pub use ask::{
     Answer, Field, Form, FormType, ModelHint, ModelPreferences, Root, Roots, Sampled, SampledContent, Sampling,

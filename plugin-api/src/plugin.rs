@@ -10,6 +10,7 @@ use crate::manifest::{Manifest, PromptDefinition, ResourceDefinition, TemplateDe
 use crate::runtime::internal;
 use crate::schema;
 use crate::uri_template::UriTemplate;
+use crate::visibility::{Kind, Visibility};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value};
@@ -240,7 +241,7 @@ impl<P: Plugin> Items<P> {
         self.dynamic.push(list);
     }
 
-    pub(crate) fn manifest(&self, plugin: &P) -> Manifest {
+    pub(crate) fn manifest(&self, plugin: &P, visibility: &Visibility) -> Manifest {
         let completes = |kind: CompletionKind, name: &str| -> Vec<String> {
             let of_it = self.completions.iter().filter(|(of, _)| of.kind == kind && of.name == name);
             of_it.map(|(of, _)| of.argument.to_owned()).collect()
@@ -254,7 +255,12 @@ impl<P: Plugin> Items<P> {
         }
         Manifest {
             instructions: P::INSTRUCTIONS.map(str::to_owned),
-            tools: self.tools.iter().map(|(tool, _)| tool.clone()).collect(),
+            tools: self
+                .tools
+                .iter()
+                .filter(|(tool, _)| visibility.is_shown(Kind::Tool, &tool.name))
+                .map(|(tool, _)| tool.clone())
+                .collect(),
             resources,
             templates: self
                 .templates
@@ -267,6 +273,7 @@ impl<P: Plugin> Items<P> {
             prompts: self
                 .prompts
                 .iter()
+                .filter(|(prompt, _)| visibility.is_shown(Kind::Prompt, &prompt.name))
                 .map(|(prompt, _)| PromptDefinition {
                     completes: completes(CompletionKind::Prompt, &prompt.name),
                     ..prompt.clone()

@@ -502,3 +502,25 @@ fn arguments_have_defaults_and_any_names() {
     let refused = client.ask(&call(3, "repeat", json!({"call": "a", "context": -1})));
     assert_eq!(refused["result"]["isError"], true);
 }
+
+#[test]
+fn tools_and_prompts_come_and_go() {
+    let (_host, mut client) = Host::with(&["everything"]).serve_stdio();
+    client.initialize("2025-11-25");
+    for (trigger, list, changed, name) in [
+        ("test_trigger_tool_change", "tools", "notifications/tools/list_changed", "test_sometimes"),
+        ("test_trigger_prompt_change", "prompts", "notifications/prompts/list_changed", "test_sometimes_prompt"),
+    ] {
+        for shown in [true, false] {
+            client.send(&call(1, trigger, json!({})));
+            let mut both = [client.receive(), client.receive()];
+            both.sort_by_key(|message| message.get("id").is_some());
+            assert_eq!(both[0]["method"], changed, "2025-era T-10, P-05");
+            let listed = client.ask(&request(2, &format!("{list}/list"), json!({})));
+            let items = listed["result"][list].as_array().unwrap();
+            assert_eq!(items.iter().any(|item| item["name"] == name), shown, "{name}");
+        }
+    }
+    let hidden = client.ask(&call(3, "test_sometimes", json!({})));
+    assert_eq!(hidden["error"]["code"], -32602);
+}

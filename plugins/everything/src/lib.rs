@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Everything.
-#[derive(Default)]
 pub struct Everything {
+    host: Host,
     touches: AtomicU64,
+    mutations: AtomicU64,
 }
 
 /// A typed object, with text in it and beside it.
@@ -33,6 +34,14 @@ struct Weather {
 
 #[plugin(instructions = "Test tools, one for each feature. None of them changes anything outside this process.")]
 impl Everything {
+    #[start]
+    fn start(host: Host) -> Self {
+        // Shown and hidden by `test_trigger_tool_change` and `test_trigger_prompt_change`.
+        host.hide_tool("test_sometimes");
+        host.hide_prompt("test_sometimes_prompt");
+        Self { host, touches: AtomicU64::new(0), mutations: AtomicU64::new(0) }
+    }
+
     /// # Simple text
     /// Returns a simple text response.
     #[tool(read_only, icon = "https://example.com/text.png", meta("com.example/kind" = "text"))]
@@ -327,6 +336,40 @@ impl Everything {
     async fn test_trigger_resource_change(&self, ctx: &Context) -> &'static str {
         self.touches.fetch_xor(1 << 63, Ordering::Relaxed);
         ctx.manifest_changed();
+        "Mutation triggered"
+    }
+
+    /// Comes and goes.
+    #[tool]
+    async fn test_sometimes(&self) -> &'static str {
+        "here now"
+    }
+
+    /// Comes and goes.
+    #[prompt]
+    async fn test_sometimes_prompt(&self) -> &'static str {
+        "here now"
+    }
+
+    /// Shows or hides a tool, so that the list of tools changes.
+    #[tool]
+    async fn test_trigger_tool_change(&self) -> &'static str {
+        if self.mutations.fetch_xor(1, Ordering::Relaxed) & 1 == 0 {
+            self.host.show_tool("test_sometimes");
+        } else {
+            self.host.hide_tool("test_sometimes");
+        }
+        "Mutation triggered"
+    }
+
+    /// Shows or hides a prompt, so that the list of prompts changes.
+    #[tool]
+    async fn test_trigger_prompt_change(&self) -> &'static str {
+        if self.mutations.fetch_xor(2, Ordering::Relaxed) & 2 == 0 {
+            self.host.show_prompt("test_sometimes_prompt");
+        } else {
+            self.host.hide_prompt("test_sometimes_prompt");
+        }
         "Mutation triggered"
     }
 
