@@ -55,5 +55,6 @@ pub(crate) fn results(bytes: &[u8]) {
         if let Ok(result) = protocol::tool_result(dialect, bytes.to_vec(), 1 << 20, |_| Ok(())) {
             assert!(!result.contains(&b'\n') && !result.contains(&b'\r'));
         }
+        let _ = protocol::prompt_result(dialect, bytes.to_vec(), 1 << 20);
     }
 }

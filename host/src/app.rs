@@ -26,6 +26,9 @@ pub struct App {
     pub drain: Drain,
 }
 
+/// How long plugins may take to stop.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
 impl App {
     /// Loads all plugins.
     pub async fn load(settings: Settings) -> Self {
@@ -49,7 +52,13 @@ impl App {
         drain.spawn(Arc::clone(&server).announce_changes());
         drain.spawn(sweep(store.clone(), drain.clone()));
         if let Some(address) = settings.http {
-            let listener = Listener::bind(address, settings.http_limits).await?;
+            let listener = match Listener::bind(address, settings.http_limits).await {
+                Ok(listener) => listener,
+                Err(error) => {
+                    supervisor.stop_all(STOP_GRACE).await;
+                    return Err(error);
+                }
+            };
             if let Some(address) = listener.address() {
                 tracing::info!("listening on http://{address}/mcp");
             }
@@ -84,7 +93,7 @@ impl App {
             // Its calls are cancelled by now, or answered; what they said is written.
             let _ = tokio::time::timeout(Duration::from_secs(1), pipe).await;
         }
-        supervisor.stop_all(Duration::from_secs(2)).await;
+        supervisor.stop_all(STOP_GRACE).await;
         tracing::info!(all_calls_finished = in_time, "ended");
         Ok(())
     }

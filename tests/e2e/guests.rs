@@ -91,7 +91,7 @@ fn results_that_are_not_are_refused_by_name() {
         ("invalid_utf8", "its result is not UTF-8"),
         ("invalid_json", "its result is not of the promised shape: it is not JSON"),
         ("newline_in_text", "its result is not of the promised shape: it is not JSON"),
-        ("wrong_shape", "its result is not of the promised shape: invalid type"),
+        ("wrong_shape", "its result is not of the promised shape: a member is missing"),
         ("huge", "its result has 67108868 bytes, 16777216 are allowed"),
         ("odd_kind", "an unknown kind"),
     ] {
@@ -121,4 +121,22 @@ fn the_log_of_a_plugin_names_plugin_and_call() {
     );
     assert!(event["call"].as_str().unwrap().starts_with('c'), "{event}");
     assert_eq!(client.receive_within(Duration::from_millis(50)), None, "nothing of it goes to the client");
+}
+
+#[test]
+fn a_closed_standard_error_does_not_end_the_host() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::Stdio;
+    let builder = Host::with(&["hello"]);
+    let mut command = builder.command(&["--stdio"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let (mut input, mut output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let initialize = mcp_host_tests::request(0, "initialize", mcp_host_tests::initialize("2025-11-25"));
+    writeln!(input, "{initialize}").unwrap();
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.contains("protocolVersion"), "{line}");
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "it drains as ever");
 }

@@ -341,3 +341,15 @@ fn the_transport_of_2024_11_05_is_served_when_it_is_wanted() {
     host.signal("TERM");
     assert_eq!(host.wait().code(), Some(0), "an open stream does not hold up the end");
 }
+
+#[test]
+fn what_an_instant_call_says_is_not_lost() {
+    let host = Host::with(&["everything"]).serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let mut told = call(1, "test_instant_progress", json!({}));
+    told["params"]["_meta"] = json!({"progressToken": 7});
+    let messages = client.post_stream(&told).messages();
+    assert_eq!(messages[0]["params"], json!({"progressToken": 7, "progress": 1.0}), "2025-era H-08");
+    assert_eq!(text(&messages[1]), "done at once");
+}

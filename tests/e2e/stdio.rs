@@ -524,3 +524,26 @@ fn tools_and_prompts_come_and_go() {
     let hidden = client.ask(&call(3, "test_sometimes", json!({})));
     assert_eq!(hidden["error"]["code"], -32602);
 }
+
+#[test]
+fn the_end_of_input_ends_calls_that_wait_for_the_client() {
+    let (mut host, mut client) = Host::with(&["everything"]).serve_stdio();
+    client.initialize("2025-11-25");
+    client.send(&call(1, "test_elicitation", json!({"message": "who?"})));
+    assert_eq!(client.receive()["method"], "elicitation/create");
+    client.close();
+    assert_eq!(host.wait().code(), Some(0), "2025-era S-05");
+}
+
+#[test]
+fn older_clients_are_asked_in_their_own_form() {
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18"] {
+        let (_host, mut client) = Host::with(&["everything"]).serve_stdio();
+        client.initialize(revision);
+        client.send(&call(1, "test_sampling", json!({"prompt": "you"})));
+        let content = json!({"type": "text", "text": "me"});
+        let question = answer(&mut client, &json!({"result": {"role": "assistant", "model": "m", "content": content}}));
+        assert_eq!(question["params"]["messages"][0]["content"], json!({"type": "text", "text": "you"}), "{revision}");
+        assert_eq!(text(&client.receive()), "LLM response: me");
+    }
+}

@@ -6,6 +6,7 @@ use crate::dispatch::{Incoming, Outcome};
 use crate::protocol::{Ask, ClientProfile, Dialect, Meta, Method};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +25,11 @@ impl Peer for Terminal {
 
     fn progress(&self, progress: Progress) {
         let total = progress.total.map_or_else(String::new, |total| format!(" of {total}"));
-        eprintln!("{}{total} {}", progress.done, progress.message.unwrap_or_default());
+        let _ = writeln!(std::io::stderr(), "{}{total} {}", progress.done, progress.message.unwrap_or_default());
     }
 
     fn log(&self, message: LogMessage) {
-        eprintln!("{:?}: {}", message.level, message.data);
+        let _ = writeln!(std::io::stderr(), "{:?}: {}", message.level, message.data);
     }
 
     fn release(&self, _retry: Duration) {}

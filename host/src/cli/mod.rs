@@ -9,6 +9,7 @@ use crate::config::{self, ConfigError, File, Overrides, Settings};
 use crate::telemetry;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use output::Output;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -223,6 +224,7 @@ fn printed(shown: std::io::Result<()>) -> ExitCode {
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {
-    eprintln!("mcp-host: {message}");
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "mcp-host: {message}");
     ExitCode::from(code)
 }

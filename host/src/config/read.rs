@@ -2,6 +2,7 @@
 
 use super::expand::expand;
 use super::{ConfigError, File, Problem};
+use crate::registry::closest;
 use jsonschema::error::ValidationErrorKind;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
@@ -85,7 +86,7 @@ fn misshapen(value: &Value) -> Vec<Problem> {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 for key in unexpected {
                     let known = known_keys(&schema, &path);
-                    let hint = closest(key, &known);
+                    let hint = closest(key, known.iter().map(String::as_str));
                     let hint = hint.map_or_else(String::new, |known| format!("; did you mean '{known}'?"));
                     let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                     problems.push(Problem { path, message: format!("there is no such key{hint}") });
@@ -157,15 +158,6 @@ fn known_form(schema: &Value, path: &str) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-fn closest(key: &str, known: &[String]) -> Option<String> {
-    known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(key, name), name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name.clone())
 }
 
 fn found_type(value: Option<&Value>) -> &'static str {

@@ -100,18 +100,46 @@ impl Resolver {
         self.problems.push(Problem { path: path.into(), message: message.into() });
     }
 
-    /// A bound of zero would shut the host.
+    /// A bound of zero would shut the host, and one beyond all memory is none.
     fn positive(&mut self, path: &str, value: Option<usize>, default: usize) -> usize {
+        const MAX: usize = 1 << 24;
         match value {
-            Some(0) => {
-                self.problem(path, "this must be at least 1");
-                default
-            }
-            value => value.unwrap_or(default),
+            Some(0) => self.problem(path, "this must be at least 1"),
+            Some(value) if value > MAX => self.problem(path, format!("this must be at most {MAX}")),
+            _ => {}
+        }
+        value.unwrap_or(default)
+    }
+
+    /// Times and sizes of zero would shut the host too.
+    fn check_quantities(&mut self, file: &File) {
+        let File { http, limits, sessions, .. } = file;
+        let spans = [
+            ("http.header_timeout", http.header_timeout),
+            ("http.body_timeout", http.body_timeout),
+            ("http.write_timeout", http.write_timeout),
+            ("http.keep_alive", http.keep_alive),
+            ("limits.call_timeout", limits.call_timeout),
+            ("limits.start_timeout", limits.start_timeout),
+            ("sessions.idle_timeout", sessions.idle_timeout),
+            ("sessions.ask_timeout", sessions.ask_timeout),
+        ];
+        let sizes = [
+            ("http.max_body_size", http.max_body_size),
+            ("limits.max_result_size", limits.max_result_size),
+            ("limits.max_message_size", limits.max_message_size),
+            ("sessions.stream_size", sessions.stream_size),
+        ];
+        let zero_spans =
+            spans.iter().filter(|(_, span)| span.is_some_and(|span| span.0.is_zero())).map(|(path, _)| *path);
+        let zero_sizes = sizes.iter().filter(|(_, size)| size.is_some_and(|size| size.0 == 0)).map(|(path, _)| *path);
+        for path in zero_spans.chain(zero_sizes) {
+            self.problem(path, "this must be more than zero");
         }
     }
 
     fn settings(&mut self, file: File, overrides: Overrides) -> Settings {
+        self.check_quantities(&file);
         let File { http, limits, sessions, server, log, .. } = &file;
         let max_depth = match limits.max_json_depth {
             Some(depth) if depth == 0 || depth > MAX_JSON_DEPTH => {
@@ -146,6 +174,7 @@ impl Resolver {
             max_message_bytes: size(limits.max_message_size, 10 * MIB),
             max_depth,
             max_queue: self.positive("limits.max_queue", limits.max_queue, 4096),
+            finish_timeout: span(limits.drain_timeout, Duration::from_secs(10)),
         };
         let server_limits = ServerLimits {
             max_calls: self.positive("limits.max_calls", limits.max_calls, 1024),

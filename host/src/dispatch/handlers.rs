@@ -52,7 +52,7 @@ impl Dispatcher {
     pub(super) fn read_resource(&self, incoming: &Incoming<'_>) -> Handled {
         let params: UriParams<'_> = read_params(incoming.params)?;
         let meta = read_meta(params.meta)?;
-        let uri = params.uri.to_string();
+        let uri = params.checked_uri()?.to_owned();
         let snapshot = self.registry.snapshot();
         let Some(callee) = snapshot.reader(&uri) else {
             let uris = snapshot.resources().iter().map(|resource| resource.definition.uri.as_str());

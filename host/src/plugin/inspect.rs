@@ -4,7 +4,7 @@ use super::{Candidate, metadata};
 use mcp_plugin_api::abi::{
     METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata, MetadataError, ROOT_SYMBOL, parse_metadata,
 };
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::read::elf::ProgramHeader as _;
 use object::{Architecture, BinaryFormat, Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,8 +132,10 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
     // A file with the first bytes of a library that cannot be read on is a broken library, not another kind of file.
     let kind = object::FileKind::parse(bytes).map_err(|_| InspectError::NotALibrary)?;
     let file = object::File::parse(bytes).map_err(|error| InspectError::Truncated(error.to_string()))?;
-    if matches!(kind, object::FileKind::Elf64) {
-        check_segments(bytes)?;
+    match kind {
+        object::FileKind::Elf64 => check_segments::<object::elf::FileHeader64<object::Endianness>>(bytes)?,
+        object::FileKind::Elf32 => check_segments::<object::elf::FileHeader32<object::Endianness>>(bytes)?,
+        _ => {}
     }
     let name = match file.format() {
         BinaryFormat::Pe => METADATA_SECTION_PE,
@@ -163,14 +165,13 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
 }
 
 /// The loader maps segments without asking whether the file holds them, and the process dies of the first touch (SIGBUS).
-fn check_segments(bytes: &[u8]) -> Result<(), InspectError> {
+fn check_segments<H: object::read::elf::FileHeader>(bytes: &[u8]) -> Result<(), InspectError> {
     let truncated = |what: &str| InspectError::Truncated(what.to_owned());
-    let header =
-        object::elf::FileHeader64::<object::Endianness>::parse(bytes).map_err(|error| truncated(&error.to_string()))?;
+    let header = H::parse(bytes).map_err(|error| truncated(&error.to_string()))?;
     let endian = header.endian().map_err(|error| truncated(&error.to_string()))?;
     let segments = header.program_headers(endian, bytes).map_err(|error| truncated(&error.to_string()))?;
     for segment in segments {
-        let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian));
+        let end = segment.p_offset(endian).into().checked_add(segment.p_filesz(endian).into());
         if end.is_none_or(|end| end > bytes.len() as u64) {
             return Err(truncated("a segment ends behind the end of the file"));
         }

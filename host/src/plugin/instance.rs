@@ -1,7 +1,7 @@
 //! A plugin that is loaded and started: the `Callee` that the registry sees.
 
 use super::ffi::{CallSide, HostSide, Plugin, PluginAnswer};
-use super::stage::{Digest, Staged};
+use super::stage::Staged;
 use crate::call::{Call, Failure};
 use crate::registry::{Answer, Callee, Operation};
 use crate::rt::InFlight;
@@ -26,8 +26,6 @@ pub struct InstanceLimits {
 pub struct Instance {
     name: Arc<str>,
     version: String,
-    digest: Digest,
-    level: u32,
     plugin: Plugin,
     host: HostSide,
     runtime: Handle,
@@ -46,7 +44,6 @@ impl Instance {
     /// When what it offers cannot be read.
     pub(super) fn new(
         staged: &Staged,
-        level: u32,
         plugin: Plugin,
         host: HostSide,
         runtime: Handle,
@@ -55,8 +52,6 @@ impl Instance {
         Ok(Self {
             name: staged.metadata.name.as_str().into(),
             version: staged.metadata.version.clone(),
-            digest: staged.digest,
-            level,
             manifest: RwLock::new(Arc::new(serde_json::from_slice(&plugin.manifest())?)),
             calls: InFlight::new(limits.max_calls),
             stopped: AtomicBool::new(false),
@@ -76,18 +71,6 @@ impl Instance {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
-    }
-
-    /// Of the copy that is loaded.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// The ABI level that it was built with.
-    #[must_use]
-    pub fn level(&self) -> u32 {
-        self.level
     }
 
     /// Calls that are under way, those that nobody waits for any more included.

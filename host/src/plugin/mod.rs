@@ -9,6 +9,7 @@ mod ffi;
 mod inspect;
 mod instance;
 mod metadata;
+mod news;
 mod stage;
 mod supervisor;
 

@@ -2,7 +2,8 @@
 //!
 //! One broken plugin never hides the healthy ones: every file ends as an instance, or as a [`Trouble`] with its reason.
 
-use super::ffi::{self, HostSide, Library, PluginEvent};
+use super::ffi::{self, HostSide, Library};
+use super::news::{News, NewsSender, PluginEvent, news};
 use super::{
     Candidate, DiscoverError, InspectError, Inspected, Instance, InstanceLimits, StageDirectory, StageError, Staged,
     discover, inspect,
@@ -17,7 +18,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 /// What the operator says of one plugin.
 #[derive(Debug, Clone)]
@@ -123,6 +123,8 @@ pub struct Supervisor {
     config: SupervisorConfig,
     registry: Registry,
     state: Mutex<State>,
+    /// Held while a catalogue is built and published, so that an older one never replaces a newer.
+    publishing: Mutex<()>,
 }
 
 /// One lock, because the catalogue is built from all of it.
@@ -138,7 +140,7 @@ impl Supervisor {
     /// A supervisor that publishes into `registry`.
     #[must_use]
     pub fn new(config: SupervisorConfig, registry: Registry) -> Self {
-        Self { config, registry, state: Mutex::default() }
+        Self { config, registry, state: Mutex::default(), publishing: Mutex::default() }
     }
 
     /// Loads all plugins, side by side, and publishes what they offer.
@@ -150,6 +152,7 @@ impl Supervisor {
             Err(error) => {
                 report_chain("plugins cannot be loaded", &error);
                 self.state.lock().troubles.push(error.into());
+                self.check_required();
                 return;
             }
         };
@@ -217,7 +220,7 @@ impl Supervisor {
         let config = self.config_of(&inspected.metadata.name).clone();
         let staging = Blocking { name: "plugin-stage", deadline: self.config.start_timeout };
         let staged = staging.run(move || stage.stage(inspected)).await??;
-        let (events, news) = mpsc::unbounded_channel();
+        let (events, news) = news();
         let runtime = Handle::current();
         let starting = Blocking { name: "plugin-start", deadline: self.config.start_timeout };
         let instance = Arc::new(starting.run(move || start(&staged, &config, events, runtime)).await??);
@@ -267,6 +270,7 @@ impl Supervisor {
 
     /// Builds the catalogue of all instances, and publishes it.
     fn publish(&self) {
+        let _publishing = self.publishing.lock();
         let offers: Vec<Offer> = self
             .instances()
             .into_iter()
@@ -330,33 +334,24 @@ fn flatten(
 }
 
 /// Opens and starts a staged plugin. Runs on a thread that may hang.
-fn start(
-    staged: &Staged,
-    config: &PluginConfig,
-    events: mpsc::UnboundedSender<PluginEvent>,
-    runtime: Handle,
-) -> Result<Instance, LoadError> {
+fn start(staged: &Staged, config: &PluginConfig, events: NewsSender, runtime: Handle) -> Result<Instance, LoadError> {
     let name: Arc<str> = staged.metadata.name.as_str().into();
     let library = Library::open(staged)?;
+    tracing::debug!(plugin = &*name, digest = %staged.digest, level = library.level(), file = %staged.origin.display(), "opened");
     let host = HostSide::new(Arc::clone(&name), events);
     let table = config.config.to_string();
     let plugin = library
         .start(host.clone(), table.as_bytes())
         .map_err(|failure| LoadError::Start(failure.message.into_string()))?;
-    Instance::new(staged, library.level(), plugin, host, runtime, config.limits).map_err(LoadError::Manifest)
+    Instance::new(staged, plugin, host, runtime, config.limits).map_err(LoadError::Manifest)
 }
 
 /// Listens to the news of a plugin.
-async fn listen(
-    supervisor: Arc<Supervisor>,
-    instance: Arc<Instance>,
-    mut news: mpsc::UnboundedReceiver<PluginEvent>,
-    drain: Drain,
-) {
+async fn listen(supervisor: Arc<Supervisor>, instance: Arc<Instance>, mut news: News, drain: Drain) {
     loop {
         let event = tokio::select! {
             () = drain.draining() => return,
-            event = news.recv() => event,
+            event = news.next() => event,
         };
         match event {
             None => return,
@@ -365,10 +360,13 @@ async fn listen(
             }
             Some(PluginEvent::ManifestChanged) => {
                 let reading = Blocking { name: "plugin-manifest", deadline: supervisor.config.start_timeout };
-                let changed = Arc::clone(&instance);
-                match reading.run(move || changed.refresh()).await {
-                    Ok(()) => supervisor.publish(),
-                    Err(error) => tracing::warn!(%error, "a changed manifest could not be read"),
+                let (changed, publisher) = (Arc::clone(&instance), Arc::clone(&supervisor));
+                let read = reading.run(move || {
+                    changed.refresh();
+                    publisher.publish();
+                });
+                if let Err(error) = read.await {
+                    tracing::warn!(%error, "a changed manifest could not be read");
                 }
             }
         }

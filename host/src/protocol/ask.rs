@@ -99,7 +99,7 @@ impl Ask {
 
 /// A form for revisions without titled and multiple choices (2025-era C-11, C-12).
 fn older_form(mut schema: Value) -> Result<Value, AskRefused> {
-    let Some(fields) = schema["properties"].as_object_mut() else {
+    let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return Ok(schema);
     };
     for field in fields.values_mut().filter_map(Value::as_object_mut) {
@@ -122,13 +122,12 @@ fn older_form(mut schema: Value) -> Result<Value, AskRefused> {
 
 /// Sampling for revisions whose messages have one block each.
 fn older_sampling(mut params: Value) -> Result<Value, AskRefused> {
-    let messages = params["messages"].as_array_mut().into_iter().flatten();
-    for message in messages {
-        if let Value::Array(blocks) = message["content"].take() {
-            let mut blocks = blocks.into_iter();
-            match (blocks.next(), blocks.next()) {
-                (Some(only), None) => message["content"] = only,
-                _ => return Err(AskRefused::Inexpressible("a message with several blocks")),
+    let messages = params.get_mut("messages").and_then(Value::as_array_mut);
+    for content in messages.into_iter().flatten().filter_map(|message| message.get_mut("content")) {
+        if let Value::Array(blocks) = content {
+            match <[Value; 1]>::try_from(std::mem::take(blocks)) {
+                Ok([only]) => *content = only,
+                Err(_) => return Err(AskRefused::Inexpressible("a message with several blocks")),
             }
         }
     }
@@ -267,6 +266,27 @@ mod tests {
         for ask in [form(), Ask::Roots, Ask::Sample(json!({"messages": []}))] {
             assert!(matches!(ask.request(dialect, &ClientProfile::default()), Err(AskRefused::MissingCapability(_))));
         }
+    }
+
+    #[test]
+    fn older_revisions_get_one_block_for_each_message() {
+        let block = json!({"type": "text", "text": "t"});
+        let ask =
+            |content: Value| Ask::Sample(json!({"messages": [{"role": "user", "content": content}], "maxTokens": 1}));
+        let expected = json!({"messages": [{"role": "user", "content": block}], "maxTokens": 1});
+        for revision in ["2024-11-05", "2025-03-26", "2025-06-18"] {
+            check(ask(block.clone()), revision, Ok(expected.clone()));
+            check(ask(json!([block])), revision, Ok(expected.clone()));
+            let several = Err(AskRefused::Inexpressible("a message with several blocks"));
+            check(ask(json!([block, block])), revision, several);
+        }
+        // What a plugin sends is foreign too.
+        check(Ask::Sample(json!([])), "2025-06-18", Ok(json!([])));
+        check(
+            Ask::Form { message: String::new(), schema: json!(7) },
+            "2025-06-18",
+            Ok(json!({"message": "", "requestedSchema": 7})),
+        );
     }
 
     #[test]

@@ -42,8 +42,8 @@ impl ClientProfile {
         let has = |object: &Option<Value>, key: &str| object.as_ref().is_some_and(|it| it.get(key).is_some());
         let url = has(&capabilities.elicitation, "url");
         Self {
-            name: info.name,
-            version: info.version,
+            name: short(&info.name),
+            version: short(&info.version),
             roots: capabilities.roots.is_some(),
             sampling: capabilities.sampling.is_some(),
             sampling_tools: has(&capabilities.sampling, "tools"),
@@ -52,4 +52,10 @@ impl ClientProfile {
             elicit_url: url,
         }
     }
+}
+
+/// What a client says of itself is kept for as long as its session, so it is cut.
+fn short(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    text.chars().take(MAX_CHARS).collect()
 }

@@ -11,7 +11,12 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`Fault::InvalidParams`] naming the member; values are not quoted, they may be secret.
 pub fn read_params<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Fault> {
-    serde_json::from_str(params.map_or("{}", RawValue::get)).map_err(|error| {
+    let params = params.map_or("{}", RawValue::get);
+    // Serde would take members from an array, by their order.
+    if !params.starts_with('{') {
+        return Err(Fault::invalid_params("invalid params: they must be an object"));
+    }
+    serde_json::from_str(params).map_err(|error| {
         let message = error.to_string();
         let reason = match message.split_once('`') {
             // "missing field `x`", "duplicate field `x`"
@@ -62,6 +67,20 @@ pub struct UriParams<'a> {
     /// `_meta`, untouched.
     #[serde(borrow, rename = "_meta")]
     pub meta: Option<&'a RawValue>,
+}
+
+impl UriParams<'_> {
+    /// The URI, if it is not too long: it is compared, kept and repeated.
+    ///
+    /// # Errors
+    /// [`Fault::InvalidParams`].
+    pub fn checked_uri(&self) -> Result<&str, Fault> {
+        const MAX_BYTES: usize = 8192;
+        if self.uri.len() > MAX_BYTES {
+            return Err(Fault::invalid_params(format!("the URI has more than {MAX_BYTES} bytes")));
+        }
+        Ok(&self.uri)
+    }
 }
 
 /// The lists.

@@ -90,9 +90,12 @@ pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Res
         return Ok(one_line(bytes));
     }
     let mut result: Value = serde_json::from_str(text).map_err(wrong_shape)?;
-    if let Some(messages) = result["messages"].as_array_mut() {
-        messages.iter_mut().for_each(|message| degrade_content(dialect, &mut message["content"]));
-    }
+    let messages = result.get_mut("messages").and_then(Value::as_array_mut);
+    messages
+        .into_iter()
+        .flatten()
+        .filter_map(|message| message.get_mut("content"))
+        .for_each(|content| degrade_content(dialect, content));
     Ok(result.to_string().into())
 }
 
@@ -138,8 +141,11 @@ fn text_of(bytes: &[u8], max: usize) -> Result<&str, ResultError> {
     std::str::from_utf8(bytes).map_err(|_| ResultError::NotUtf8)
 }
 
+/// Why a result is not of its shape; serde's own words would quote values.
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn wrong_shape(error: serde_json::Error) -> ResultError {
-    ResultError::WrongShape(if error.is_data() { error.to_string() } else { "it is not JSON".to_owned() })
+    let reason = if error.is_data() { "a member is missing or has the wrong type" } else { "it is not JSON" };
+    ResultError::WrongShape(reason.to_owned())
 }
 
 /// Line breaks between tokens are legal JSON, but would break the frames of stdio and SSE.

@@ -6,6 +6,7 @@ use mcp_plugin_api::{Annotations, Icon};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The members that all items have; those that a dialect lacks are left out.
 #[derive(Serialize)]
@@ -67,16 +68,25 @@ pub fn tool(dialect: &Dialect, name: &str, tool: &ToolDefinition) -> Vec<u8> {
     let mut json = encode(&head);
     json.pop();
     json.extend_from_slice(br#","inputSchema":"#);
-    json.extend_from_slice(tool.input_schema.get().as_bytes());
+    json.extend_from_slice(&one_line(&tool.input_schema));
     // Only objects may be structured results in this era (2025-era T-05).
     if let Some(schema) = tool.output_schema.as_deref().filter(|_| features.third_wave)
         && is_object_schema(schema)
     {
         json.extend_from_slice(br#","outputSchema":"#);
-        json.extend_from_slice(schema.get().as_bytes());
+        json.extend_from_slice(&one_line(schema));
     }
     json.push(b'}');
     json
+}
+
+/// Authors write schemas over several lines; messages stand on one (2025-era S-01).
+fn one_line(schema: &RawValue) -> Cow<'_, [u8]> {
+    let text = schema.get();
+    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
+        return text.as_bytes().into();
+    }
+    serde_json::from_str::<Value>(text).map_or_else(|_| b"{}".into(), |schema| schema.to_string().into_bytes().into())
 }
 
 fn is_object_schema(schema: &RawValue) -> bool {

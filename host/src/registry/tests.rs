@@ -163,3 +163,21 @@ fn readers_are_found_by_uri_and_by_template() {
     assert!(snapshot.reader("a://t/7").is_some());
     assert!(snapshot.reader("a://t/7/8").is_none());
 }
+
+#[test]
+fn schemas_over_several_lines_stand_on_one() {
+    let manifest = r#"{"tools":[{"name":"t","checksInput":true,"inputSchema":{
+        "type": "object",
+        "x-mine": 1
+    }}]}"#;
+    let offer = Offer {
+        callee: Arc::new(Silent("x".into())),
+        manifest: Arc::new(serde_json::from_str::<Manifest>(manifest).unwrap()),
+        selection: Selection::default(),
+    };
+    let page = build(vec![offer]).0.page(newest(), ListKind::Tools, None, 10);
+    assert_eq!(
+        String::from_utf8(page).unwrap(),
+        r#"{"tools":[{"name":"t","inputSchema":{"type":"object","x-mine":1}}]}"#
+    );
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,19 +90,21 @@ impl Drain {
     }
 
     /// Stops taking work, and waits `grace` for what is under way; then runs `farewell`, which ends what the tasks wait
-    /// for, and gives them a moment. Tells whether all work finished by itself.
+    /// for, and gives them what is left of the grace. Tells whether all work finished by itself.
     pub async fn finish(&self, grace: Duration, farewell: impl FnOnce()) -> bool {
         const MOMENT: Duration = Duration::from_millis(500);
         self.begin();
         self.work.close();
         self.tasks.close();
-        let in_time = tokio::time::timeout(grace, self.work.wait()).await.is_ok();
+        let end = Instant::now() + grace;
+        let in_time = tokio::time::timeout_at(end, self.work.wait()).await.is_ok();
         if !in_time {
             self.cancel.cancel();
             let _ = tokio::time::timeout(MOMENT, self.work.wait()).await;
         }
         farewell();
-        if tokio::time::timeout(MOMENT, self.tasks.wait()).await.is_err() {
+        // Answers may still be on their way out.
+        if tokio::time::timeout_at(end.max(Instant::now() + MOMENT), self.tasks.wait()).await.is_err() {
             self.cancel.cancel();
             let _ = tokio::time::timeout(MOMENT, self.tasks.wait()).await;
         }

@@ -11,9 +11,12 @@ use crate::rt::{Drain, InFlight, Phase};
 use crate::session::{Outlet, Refused, Session, SessionId, SessionLimits, SessionPeer, Store};
 use crate::wire::{self, Id, Notification, Request, Response};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Bounds of what is served.
@@ -185,6 +188,7 @@ impl Server {
             return Ok(Bytes::from_static(b"{}"));
         }
         let params: UriParams<'_> = read_params(request.params)?;
+        params.checked_uri()?;
         if method == Method::Unsubscribe {
             session.unsubscribe(&params.uri);
         } else if self.registry().snapshot().reader(&params.uri).is_none() {
@@ -213,21 +217,30 @@ impl Server {
                 return now(dialect, &request.id, Err(Fault::InvalidRequest { reason }));
             }
         };
+        let over = Arc::new(AtomicBool::new(false));
         let begin = |meta: &Meta| {
-            let peer = SessionPeer::new(Arc::clone(session), Arc::clone(outlet), meta.progress_token.as_ref());
+            let token = meta.progress_token.as_ref();
+            let peer = SessionPeer::new(Arc::clone(session), Arc::clone(outlet), token, Arc::clone(&over));
             let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
             Arc::new(Call::new(Arc::new(peer), deadline, admitted.cancel.clone()))
         };
         let incoming = Incoming { dialect, method, params: request.params, begin: &begin };
-        match self.dispatcher.dispatch(&incoming) {
-            Outcome::Now(result) => now(dialect, &request.id, result),
+        // Nothing here should panic; if it does, it is the fault of one call and not the end of the host.
+        let dispatched = std::panic::catch_unwind(AssertUnwindSafe(|| self.dispatcher.dispatch(&incoming)));
+        match dispatched.unwrap_or_else(|_| Outcome::Now(Err(panicked()))) {
+            Outcome::Now(result) => {
+                over.store(true, Ordering::Release);
+                now(dialect, &request.id, result)
+            }
             Outcome::Later(outcome) => {
                 let id = request.id.clone();
                 Answer::Later(Box::pin(async move {
-                    let result = outcome.await;
+                    let result = AssertUnwindSafe(outcome).catch_unwind().await;
+                    over.store(true, Ordering::Release);
+                    let by_client = admitted.is_cancelled_by_client();
                     drop((admitted, permit));
-                    match result {
-                        Err(Fault::Cancelled) => None,
+                    match result.unwrap_or_else(|_| Err(panicked())) {
+                        Err(Fault::Cancelled) if by_client => None,
                         result => Some(reply(dialect, &id, result)),
                     }
                 }))
@@ -264,6 +277,10 @@ impl Server {
             _ => refuse(newest, &request.id, &Fault::NotInitialized),
         }
     }
+}
+
+fn panicked() -> Fault {
+    Fault::HostFailed { reason: "it panicked; please report this".to_owned() }
 }
 
 fn now(dialect: &Dialect, id: &Id, result: Result<Bytes, Fault>) -> Answer {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The client's side of one call: everything goes over the call's own outlet (2025-era H-15).
@@ -17,6 +18,8 @@ pub struct SessionPeer {
     session: Arc<Session>,
     outlet: Arc<dyn Outlet>,
     progress: Option<ProgressState>,
+    /// Set when the call has its outcome: nothing of it may follow (2025-era U-05).
+    over: Arc<AtomicBool>,
 }
 
 struct ProgressState {
@@ -26,15 +29,23 @@ struct ProgressState {
 }
 
 impl SessionPeer {
-    /// The client's side of a call with this progress token.
+    /// The client's side of a call with this progress token; `over` is set when the call has its outcome.
     #[must_use]
-    pub fn new(session: Arc<Session>, outlet: Arc<dyn Outlet>, progress_token: Option<&Id>) -> Self {
+    pub fn new(
+        session: Arc<Session>,
+        outlet: Arc<dyn Outlet>,
+        progress_token: Option<&Id>,
+        over: Arc<AtomicBool>,
+    ) -> Self {
         let token = progress_token.and_then(|token| RawValue::from_string(token.as_json().to_owned()).ok());
         let progress = token.map(|token| ProgressState { token, last: Mutex::new(f64::NEG_INFINITY) });
-        Self { session, outlet, progress }
+        Self { session, outlet, progress, over }
     }
 
     fn send(&self, message: Bytes, delivery: Delivery) {
+        if self.over.load(Ordering::Acquire) {
+            return;
+        }
         // A closed way means that the call is over, and what is said after its end nobody waits for.
         let _ = self.outlet.send(message, delivery);
     }
@@ -109,6 +120,9 @@ impl Peer for SessionPeer {
 
     fn ask(&self, ask: Ask) -> AskFuture<'_> {
         Box::pin(async move {
+            if self.over.load(Ordering::Acquire) {
+                return Err(AskError::Cancelled);
+            }
             let request = ask.request(self.session.dialect, &self.session.client).map_err(|refused| match refused {
                 AskRefused::MissingCapability(capability) => AskError::MissingCapability(capability.to_owned()),
                 other => AskError::Refused(other.to_string()),

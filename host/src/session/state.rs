@@ -63,11 +63,11 @@ enum Standalone {
 struct State {
     used: Instant,
     initialized: bool,
-    /// Changes announced before the client was ready, the newest of each kind.
+    /// Changes announced before the client was ready, each once.
     held_back: Vec<Bytes>,
     log_level: LogLevel,
     subscriptions: HashSet<String>,
-    calls: HashMap<Id, CancellationToken>,
+    calls: HashMap<Id, Running>,
     /// Questions that wait, with their method.
     asks: HashMap<u64, (&'static str, AnswerSender)>,
     next_ask: u64,
@@ -75,8 +75,17 @@ struct State {
     next_stream: u64,
 }
 
+/// A request of the client that is under way.
+struct Running {
+    cancel: CancellationToken,
+    cancelled_by_client: bool,
+}
+
 /// Where a client's answer goes.
 type AnswerSender = oneshot::Sender<Result<Box<RawValue>, AskError>>;
+
+/// Changes that wait for a client that is not ready; what comes beyond them is not told.
+const MAX_HELD_BACK: usize = 64;
 
 /// The number of the stream that belongs to no request.
 const STANDALONE: u64 = 0;
@@ -156,10 +165,15 @@ impl Session {
             Entry::Occupied(_) => Err(Refused::IdInUse),
             Entry::Vacant(free) => {
                 let cancel = self.closed.child_token();
-                free.insert(cancel.clone());
+                free.insert(Running { cancel: cancel.clone(), cancelled_by_client: false });
                 Ok(Admitted { session: Arc::clone(self), id: id.clone(), cancel })
             }
         }
+    }
+
+    /// Something has happened: the session is not idle.
+    pub fn touch(&self) {
+        self.state.lock().used = Instant::now();
     }
 
     /// Whether the client has said that it is ready.
@@ -185,7 +199,7 @@ impl Session {
         {
             let mut state = self.state.lock();
             if !state.initialized {
-                if !state.held_back.contains(&message) {
+                if state.held_back.len() < MAX_HELD_BACK && !state.held_back.contains(&message) {
                     state.held_back.push(message);
                 }
                 return;
@@ -200,6 +214,15 @@ impl Session {
         match &self.standalone {
             Standalone::Pipe(pipe) => &**pipe,
             Standalone::Stream(stream) => stream,
+        }
+    }
+
+    /// The same way, for a call whose own response has no room for messages.
+    #[must_use]
+    pub fn standalone_outlet(&self) -> Arc<dyn Outlet> {
+        match &self.standalone {
+            Standalone::Pipe(pipe) => Arc::clone(pipe),
+            Standalone::Stream(stream) => Arc::new(stream.clone()),
         }
     }
 
@@ -242,9 +265,12 @@ impl Session {
 
     /// Cancels a request of the client. Unknown and finished ones are ignored (2025-era U-03).
     pub fn cancel(&self, id: &Id) {
-        let call = self.state.lock().calls.get(id).cloned();
-        if let Some(call) = call {
-            call.cancel();
+        let cancel = self.state.lock().calls.get_mut(id).map(|call| {
+            call.cancelled_by_client = true;
+            call.cancel.clone()
+        });
+        if let Some(cancel) = cancel {
+            cancel.cancel();
         }
     }
 
@@ -288,6 +314,11 @@ impl Session {
         open.answered = true;
         self.state.lock().asks.remove(&number);
         answer
+    }
+
+    /// The client will answer nothing any more.
+    pub fn abandon_asks(&self) {
+        self.state.lock().asks.clear();
     }
 
     /// Delivers the client's answer to a question. An answer to no open question is ignored.
@@ -386,13 +417,11 @@ impl Session {
         state.forget_ended_streams(&self.limits);
         let follows = matches!(&self.standalone, Standalone::Stream(stream) if stream.is_attached());
         let busy = follows || !state.calls.is_empty() || state.streams.values().any(EventStream::is_attached);
-        (!busy).then(|| state.used.elapsed())
-    }
-
-    /// Requests of the client that are under way.
-    #[must_use]
-    pub fn calls(&self) -> usize {
-        self.state.lock().calls.len()
+        if busy {
+            state.used = Instant::now();
+            return None;
+        }
+        Some(state.used.elapsed())
     }
 }
 
@@ -425,6 +454,14 @@ impl State {
                 self.streams.remove(number);
             }
         }
+    }
+}
+
+impl Admitted {
+    /// Whether it was the client that cancelled it, and so wants no answer (2025-era U-03).
+    #[must_use]
+    pub fn is_cancelled_by_client(&self) -> bool {
+        self.session.state.lock().calls.get(&self.id).is_some_and(|call| call.cancelled_by_client)
     }
 }
 

@@ -93,12 +93,17 @@ impl EventStream {
         Self { shared: Arc::new(Shared { limits, state: Mutex::new(state), changed: Notify::new() }) }
     }
 
-    /// Appends the last message and ends the stream.
+    /// Appends the last message and ends the stream, at once: nobody sees the one without the other.
     pub fn finish(&self, last: Option<Bytes>) {
-        if let Some(last) = last {
-            let _ = self.send(last, Delivery::MustKeep);
+        {
+            let mut state = self.shared.state.lock();
+            if let Some(last) = last
+                && state.finished_at.is_none()
+            {
+                state.append(last, Delivery::MustKeep, self.shared.limits);
+            }
+            state.finished_at.get_or_insert_with(Instant::now);
         }
-        self.shared.state.lock().finished_at.get_or_insert_with(Instant::now);
         self.shared.changed.notify_waiters();
     }
 
@@ -154,12 +159,6 @@ impl EventStream {
         }
     }
 
-    /// The last message that is still there.
-    #[must_use]
-    pub fn last_message(&self) -> Option<Bytes> {
-        self.shared.state.lock().events.back().map(|event| event.message.clone())
-    }
-
     /// Whether nothing was ever sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -204,15 +203,7 @@ impl Outlet for EventStream {
         if state.finished_at.is_some() {
             return Err(message);
         }
-        let number = state.next;
-        state.next += 1;
-        state.bytes += message.len();
-        state.events.push_back(Event { number, message, delivery });
-        while state.events.len() > 1
-            && (state.events.len() > self.shared.limits.max_events || state.bytes > self.shared.limits.max_bytes)
-        {
-            state.make_room();
-        }
+        state.append(message, delivery, self.shared.limits);
         drop(state);
         self.shared.changed.notify_waiters();
         Ok(())
@@ -229,13 +220,25 @@ impl Outlet for EventStream {
 }
 
 impl State {
+    /// Appends an event, and makes room for it.
+    fn append(&mut self, message: Bytes, delivery: Delivery, limits: StreamLimits) {
+        let number = self.next;
+        self.next += 1;
+        self.bytes += message.len();
+        self.events.push_back(Event { number, message, delivery });
+        while self.events.len() > 1 && (self.events.len() > limits.max_events || self.bytes > limits.max_bytes) {
+            self.make_room();
+        }
+    }
+
     /// Removes the oldest event that may be dropped, or else the oldest; never the newest.
     fn make_room(&mut self) {
         let older = self.events.len() - 1;
         let index = self.events.iter().take(older).position(|event| event.delivery == Delivery::MayDrop).unwrap_or(0);
         if let Some(event) = self.events.remove(index) {
             self.bytes -= event.message.len();
-            if index == 0 {
+            // What may be dropped is not missed: a reader passes over its number.
+            if event.delivery == Delivery::MustKeep {
                 self.lost_below = event.number + 1;
             }
         }
@@ -367,6 +370,16 @@ mod tests {
         let mut reader = stream.read_from(Position(0)).unwrap();
         assert_eq!(reader.next().await, message(1, "ask"));
         assert_eq!(reader.next().await, message(3, "answer"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_drives_out_a_log_is_still_read() {
+        let stream = stream(10, 8);
+        let mut reader = stream.read_from(Position(0)).unwrap();
+        send(&stream, "log", Delivery::MayDrop);
+        stream.finish(Some(Bytes::from_static(b"a large answer")));
+        assert_eq!(reader.next().await, message(2, "a large answer"));
+        assert_eq!(stream.read_from(Position(0)).unwrap().next().await, message(2, "a large answer"));
     }
 
     #[tokio::test]

@@ -9,9 +9,10 @@ use crate::transport::gather::gather;
 use crate::wire::{self, Incoming, Message, ParseError, code};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-/// Where replies leave. Waits where the client does not read fast enough.
+/// Where replies leave. May wait where the client does not read fast enough.
 pub(super) trait Replies: Clone + Send + Sync + 'static {
     /// Sends a reply.
     fn reply(&self, reply: Bytes) -> impl Future<Output = ()> + Send;
@@ -52,13 +53,16 @@ impl<R: Replies> Duplex<R> {
         }
     }
 
-    /// Waits for what is under way, as long as the host would at its end, and ends the session.
-    pub(super) async fn finish(&mut self) {
+    /// The client says nothing more: lets what is under way finish within `grace`, and ends the session.
+    pub(super) async fn finish(&mut self, grace: Duration) {
         let drain = self.server.drain().clone();
         self.calls.close();
+        if let Some(session) = &self.session {
+            session.abandon_asks();
+        }
         tokio::select! {
             () = drain.cancellation().cancelled() => {}
-            () = self.calls.wait() => {}
+            _ = tokio::time::timeout(grace, self.calls.wait()) => {}
         }
         self.close();
     }

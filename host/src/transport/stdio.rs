@@ -6,6 +6,7 @@ use crate::session::{Delivery, Outlet};
 use crate::wire::{self, Line, LineReader, code};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
@@ -16,8 +17,10 @@ pub struct StdioLimits {
     pub max_message_bytes: usize,
     /// How deep a message's JSON may nest.
     pub max_depth: usize,
-    /// Messages that wait for a client that does not read; then it is taken for dead.
+    /// Messages that wait for a client that does not read; what comes beyond them is lost, but for replies, which wait.
     pub max_queue: usize,
+    /// How long calls may finish when the input has ended.
+    pub finish_timeout: Duration,
 }
 
 /// The way to the client.
@@ -52,10 +55,10 @@ pub async fn serve(
     let pipe = Pipe(send);
     let mut client = Duplex::new(Arc::clone(&server), limits.max_depth, Arc::new(pipe.clone()), pipe);
     read(&server, &mut client, input, limits).await;
-    client.finish().await;
+    client.finish(limits.finish_timeout).await;
     drop(client);
     // The writer ends when every sender is gone: calls that outlived the drain may hold some.
-    let grace = std::time::Duration::from_millis(500);
+    let grace = Duration::from_millis(500);
     let _ = tokio::time::timeout(grace, writer).await;
 }
 

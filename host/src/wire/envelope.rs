@@ -136,6 +136,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// Messages of one batch: all their answers are held until the last is there.
+pub const MAX_BATCH: usize = 100;
+
 /// Reads the messages in `bytes`, which may nest JSON at most `max_depth` deep.
 ///
 /// # Errors
@@ -157,10 +160,18 @@ fn parse_batch(text: &str) -> Result<Incoming<'_>, ParseError> {
     if elements.is_empty() {
         return Err(ParseError::NotMessage { reason: "an empty batch".to_owned(), id: None });
     }
+    if elements.len() > MAX_BATCH {
+        let reason = format!("a batch of more than {MAX_BATCH} messages");
+        return Err(ParseError::NotMessage { reason, id: None });
+    }
     Ok(Incoming::Batch(elements.into_iter().map(|element| parse_one(element.get())).collect()))
 }
 
 fn parse_one(text: &str) -> Result<Message<'_>, ParseError> {
+    // Serde would take the members from an array, by their order.
+    if text.trim_start().starts_with('[') {
+        return Err(ParseError::NotMessage { reason: "it is not an object".to_owned(), id: None });
+    }
     let members: Members<'_> = serde_json::from_str(text).map_err(|error| not_a_message(text, &error))?;
     let id = match members.id.map(|raw| Id::from_raw(raw).ok_or(raw)) {
         None => None,

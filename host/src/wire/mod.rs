@@ -10,7 +10,9 @@ mod line;
 mod outgoing;
 
 pub use depth::exceeds_depth;
-pub use envelope::{Incoming, Message, Notification, ParseError, Request, Response, ResponseBody, Text, parse};
+pub use envelope::{
+    Incoming, MAX_BATCH, Message, Notification, ParseError, Request, Response, ResponseBody, Text, parse,
+};
 pub use id::Id;
 pub use line::{Line, LineReader};
 pub use outgoing::{error_reply, notification, request, result_reply};

@@ -109,6 +109,13 @@ impl Everything {
         "Tool with progress executed successfully"
     }
 
+    /// Reports progress and is done at once.
+    #[tool(inline)]
+    fn test_instant_progress(&self, ctx: &Context) -> &'static str {
+        ctx.progress(1.0, None);
+        "done at once"
+    }
+
     /// Logs three messages to the client.
     #[tool]
     async fn test_tool_with_logging(&self, ctx: &Context) -> &'static str {

@@ -1,32 +1,23 @@
 //! What the host lends to a plugin for its whole life: a log, and a line for news.
 
 use super::library::lent;
+use crate::plugin::news::{NewsSender, PluginEvent};
 use mcp_plugin_api::abi::foreign::{RSlice, RStr};
 use mcp_plugin_api::abi::{HostApi, op};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-
-/// News of a plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::plugin) enum PluginEvent {
-    /// A resource has new content.
-    ResourceUpdated(String),
-    /// What it offers has changed.
-    ManifestChanged,
-}
 
 /// The host object of one plugin.
 #[derive(Clone)]
 pub(in crate::plugin) struct HostSide {
     plugin: Arc<str>,
-    events: mpsc::UnboundedSender<PluginEvent>,
+    events: NewsSender,
 }
 
 impl HostSide {
     /// The host object of a plugin of this name, whose news go to `events`.
-    pub(in crate::plugin) fn new(plugin: Arc<str>, events: mpsc::UnboundedSender<PluginEvent>) -> Self {
+    pub(in crate::plugin) fn new(plugin: Arc<str>, events: NewsSender) -> Self {
         Self { plugin, events }
     }
 
@@ -44,8 +35,7 @@ impl HostSide {
             },
             _ => return,
         };
-        // The receiver ends with the supervisor, and then nobody wants news.
-        let _ = self.events.send(event);
+        self.events.tell(event);
     }
 }
 
@@ -59,7 +49,7 @@ struct LogEvent {
     call: Option<String>,
 }
 
-/// Bytes of an event that are kept.
+/// Bytes that an event may have.
 const MAX_EVENT_BYTES: usize = 64 * 1024;
 
 impl HostApi for HostSide {
@@ -76,9 +66,11 @@ impl HostApi for HostSide {
     fn log(&self, level: u8, event: RSlice<'_, u8>) {
         lent("log", || {
             let bytes = event.as_slice();
-            let Ok(LogEvent { target, message, fields, call }) =
-                serde_json::from_slice(bytes.get(..MAX_EVENT_BYTES).unwrap_or(bytes))
-            else {
+            if bytes.len() > MAX_EVENT_BYTES {
+                tracing::warn!(plugin = &*self.plugin, bytes = bytes.len(), "an event of a plugin was too large");
+                return;
+            }
+            let Ok(LogEvent { target, message, fields, call }) = serde_json::from_slice(bytes) else {
                 return;
             };
             let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());

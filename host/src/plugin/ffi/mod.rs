@@ -10,5 +10,5 @@ mod host_side;
 mod library;
 
 pub(super) use call_side::CallSide;
-pub(super) use host_side::{HostSide, PluginEvent};
+pub(super) use host_side::HostSide;
 pub(super) use library::{Library, OpenError, Plugin, PluginAnswer};

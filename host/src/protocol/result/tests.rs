@@ -60,3 +60,10 @@ fn a_result_at_the_limit_is_passed_on_and_one_more_byte_is_not() {
     check("2025-11-25", &longest, Ok(&longest));
     check("2025-11-25", &format!("{longest} "), Err(ResultError::TooLarge { bytes: MAX + 1, max: MAX }));
 }
+
+#[test]
+fn odd_messages_of_prompts_are_passed_over() {
+    let older = Dialect::stateful("2025-06-18").unwrap();
+    let odd = br#"{"messages":["x",7,{"role":"user"},null]}"#;
+    assert_eq!(prompt_result(older, odd.to_vec(), MAX).unwrap(), odd.as_slice());
+}

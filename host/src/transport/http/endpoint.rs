@@ -65,8 +65,8 @@ async fn ready(State(endpoint): State<Arc<Endpoint>>) -> Response<Body> {
     response
 }
 
-async fn detailed(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> Response<Body> {
-    if let Err(refusal) = endpoint.check_origin(&headers, None) {
+async fn detailed(State(endpoint): State<Arc<Endpoint>>, request: http::Request<Body>) -> Response<Body> {
+    if let Err(refusal) = endpoint.check_origin(request.headers(), request.uri().authority()) {
         return refusal.into_response();
     }
     let detail = serde_json::to_vec(&endpoint.health.detail()).unwrap_or_default();
@@ -166,7 +166,10 @@ impl Endpoint {
                 StatusCode::BAD_REQUEST,
                 &format!("this session speaks {}, not the MCP-Protocol-Version sent", session.dialect.revision),
             )),
-            _ => Ok(session),
+            _ => {
+                session.touch();
+                Ok(session)
+            }
         }
     }
 
@@ -191,9 +194,13 @@ impl Endpoint {
             return Err(Refusal::unavailable("the host is shutting down; try again later"));
         }
         let stream = session.new_stream();
-        let outlet: Arc<dyn Outlet> = Arc::new(stream.clone());
+        // A client that takes no stream is told what comes before the answer on the session's own.
+        let outlet: Arc<dyn Outlet> = match accepts {
+            Accepts::Json => session.standalone_outlet(),
+            _ => Arc::new(stream.clone()),
+        };
         match self.server.request(session, &request, &outlet) {
-            Answer::Now(reply) if accepts != Accepts::Stream => Ok(json(StatusCode::OK, reply)),
+            Answer::Now(reply) if accepts != Accepts::Stream && stream.is_empty() => Ok(json(StatusCode::OK, reply)),
             Answer::Now(reply) => {
                 stream.finish(Some(reply));
                 Ok(self.follow(session, &stream))
@@ -223,10 +230,7 @@ impl Endpoint {
         }
         match stream.take_only_answer() {
             Some(reply) => json(StatusCode::OK, reply),
-            None if accepts == Accepts::Json => match stream.last_message() {
-                Some(reply) => json(StatusCode::OK, reply),
-                None => empty(StatusCode::ACCEPTED),
-            },
+            None if accepts == Accepts::Json => empty(StatusCode::ACCEPTED),
             None if stream.is_empty() && stream.finished_at().is_some() => sse::ended(),
             None => self.follow(session, stream),
         }

@@ -77,9 +77,14 @@ impl Listener {
 /// Serves one connection: HTTP/1.1, or HTTP/2 with prior knowledge.
 async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: HttpLimits) {
     let _ = stream.set_nodelay(true);
-    if tokio::time::timeout(limits.header_timeout, version_is_known(&stream)).await.is_err() {
-        tracing::debug!("a connection said nothing in time");
-        return;
+    tokio::select! {
+        () = drain.draining() => return,
+        known = tokio::time::timeout(limits.header_timeout, version_is_known(&stream)) => {
+            if known.is_err() {
+                tracing::debug!("a connection said nothing in time");
+                return;
+            }
+        }
     }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

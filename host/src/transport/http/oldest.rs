@@ -21,6 +21,12 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Connections(Mutex<HashMap<SessionId, Connection>>);
 
+/// Messages that wait for a client that does not read; then it is disconnected.
+const MAX_EVENTS: usize = 4096;
+
+/// Bytes of them.
+const MAX_BYTES: usize = 64 << 20;
+
 /// A connection's client. The lock is held while a message is taken, so messages keep their order.
 type Connection = Arc<tokio::sync::Mutex<Duplex<EventStream>>>;
 
@@ -66,7 +72,7 @@ fn opened(endpoint: &Arc<Endpoint>, request: &http::Request<Body>) -> Result<Res
         return Err(Refusal::unavailable("too many connections; try again later"));
     }
     let id = SessionId::random().map_err(|_| Refusal::unavailable("no random bits"))?;
-    let stream = EventStream::new(StreamLimits { max_events: 256, max_bytes: 1 << 20 });
+    let stream = EventStream::new(StreamLimits { max_events: MAX_EVENTS, max_bytes: MAX_BYTES });
     let client =
         Duplex::new(Arc::clone(&endpoint.server), endpoint.limits.max_depth, Arc::new(stream.clone()), stream.clone());
     connections.insert(id.clone(), Arc::new(tokio::sync::Mutex::new(client)));

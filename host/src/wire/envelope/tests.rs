@@ -107,3 +107,17 @@ fn batches_are_judged_one_by_one() {
         "batch of request 1 a nothing | not a message, id none | notification b nothing",
     );
 }
+
+#[test]
+fn a_batch_at_the_limit_is_taken_and_a_longer_one_is_not() {
+    let batch = |count: usize| format!("[{}]", vec![r#"{"jsonrpc":"2.0","method":"n"}"#; count].join(","));
+    assert!(
+        matches!(parse(batch(MAX_BATCH).as_bytes(), 8), Ok(Incoming::Batch(messages)) if messages.len() == MAX_BATCH)
+    );
+    check(&batch(MAX_BATCH + 1), "not a message, id none");
+}
+
+#[test]
+fn members_by_position_are_no_message() {
+    check(r#"[["2.0",1,"ping"]]"#, "batch of not a message, id none");
+}
