@@ -252,11 +252,12 @@ fn too_many_calls_are_told_to_come_later() {
     let host = Host::with(&["everything"]).config("[sessions]\nmax_calls = 2").serve_http();
     let client = opened(&host);
     let mut running: Vec<_> =
-        (1..=2).map(|id| client.post_stream(&call(id, "test_sleep", json!({"ms": 1500})))).collect();
+        (1..=2).map(|id| client.post_stream(&call(id, "test_sleep", json!({"ms": 3000})))).collect();
     let _ = running.iter_mut().map(Stream::next_event).collect::<Vec<_>>();
     let refused = client.ask(&call(3, "test_sleep", json!({"ms": 1})));
     assert_eq!(refused["error"]["message"], "too many calls are under way; try again later");
-    assert_eq!(text(&running[0].next_message()), "slept 1500 ms");
+    assert_eq!(text(&running[0].next_message()), "slept 3000 ms");
+    assert_eq!(text(&running[1].next_message()), "slept 3000 ms");
     assert_unaffected(&client);
 }
 

@@ -78,7 +78,7 @@ fn a_slow_answer_gets_a_stream_so_that_it_can_be_fetched_later() {
     let primed = stream.next_event().unwrap();
     // The connection breaks while the call runs, and the answer is ready while the client is away (2025-era H-12).
     drop(stream);
-    std::thread::sleep(Duration::from_millis(1300));
+    eventually("the call's end", || (client.get("/health/detailed").json()["calls"] == 0).then_some(()));
     let mut resumed = client.get_stream(primed.id.as_deref());
     assert_eq!(resumed.status, 200);
     let answer = resumed.next_event().unwrap();

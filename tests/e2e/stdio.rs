@@ -88,7 +88,7 @@ fn a_thousand_calls_written_at_once_are_all_answered() {
 fn calls_run_side_by_side() {
     let (_host, mut client) = Host::with(&["everything"]).serve_stdio();
     client.initialize("2025-11-25");
-    client.send(&call(1, "test_sleep", json!({"ms": 400})));
+    client.send(&call(1, "test_sleep", json!({"ms": 1500})));
     client.send(&call(2, "test_block", json!({"ms": 300})));
     client.send(&call(3, "echo", json!({"message": "quick"})));
     let order: Vec<Value> = (0..3).map(|_| client.receive()["id"].clone()).collect();

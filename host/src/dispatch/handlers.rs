@@ -4,8 +4,8 @@ use super::outcome::fault;
 use super::{Dispatcher, Incoming, Outcome};
 use crate::call::Failure;
 use crate::protocol::{
-    self, CallToolParams, CompleteParams, CompletionReference, Fault, GetPromptParams, ListParams, Meta, Method,
-    UriParams, read_meta, read_params,
+    self, CompleteParams, CompletionReference, Fault, ListParams, Meta, Method, NamedParams, UriParams, read_meta,
+    read_params,
 };
 use crate::registry::{Cursor, ListKind, Operation, Tool, closest};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ type Handled = Result<Outcome, Fault>;
 
 impl Dispatcher {
     pub(super) fn call_tool(&self, incoming: &Incoming<'_>) -> Handled {
-        let params: CallToolParams<'_> = read_params(incoming.params)?;
+        let params: NamedParams<'_> = read_params(incoming.params)?;
         let meta = read_meta(params.meta)?;
         let snapshot = self.registry.snapshot();
         let Some(tool) = snapshot.tool(&params.name) else {
@@ -69,7 +69,7 @@ impl Dispatcher {
     }
 
     pub(super) fn get_prompt(&self, incoming: &Incoming<'_>) -> Handled {
-        let params: GetPromptParams<'_> = read_params(incoming.params)?;
+        let params: NamedParams<'_> = read_params(incoming.params)?;
         let meta = read_meta(params.meta)?;
         let snapshot = self.registry.snapshot();
         let Some(prompt) = snapshot.prompt(&params.name) else {

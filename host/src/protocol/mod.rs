@@ -9,7 +9,6 @@ mod client;
 mod dialect;
 mod fault;
 mod initialize;
-mod log_level;
 mod method;
 mod params;
 mod result;
@@ -20,11 +19,11 @@ pub use client::ClientProfile;
 pub use dialect::{Batches, Dialect, Era, Features, STATEFUL_ERA};
 pub use fault::{Fault, Owner, WireError};
 pub use initialize::{InitializeParams, ServerInfo, initialize_result};
-pub use log_level::LogLevel;
+pub use mcp_plugin_api::LogLevel;
 pub use method::Method;
 pub use params::{
-    CallToolParams, CancelledParams, CompleteParams, CompletionReference, GetPromptParams, ListParams, Meta,
-    SetLevelParams, UriParams, read_meta, read_params,
+    CancelledParams, CompleteParams, CompletionReference, ListParams, Meta, NamedParams, SetLevelParams, UriParams,
+    read_meta, read_params,
 };
 pub use result::{ResultError, completion_result, prompt_result, resource_result, tool_error, tool_result};
 pub use shape::{prompt, resource, template, tool};

@@ -30,24 +30,10 @@ pub fn read_params<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Resu
     })
 }
 
-/// `tools/call`.
+/// `tools/call` and `prompts/get`.
 #[derive(Debug, Deserialize)]
-pub struct CallToolParams<'a> {
-    /// Which tool.
-    #[serde(borrow)]
-    pub name: Text<'a>,
-    /// Its arguments, untouched.
-    #[serde(borrow)]
-    pub arguments: Option<&'a RawValue>,
-    /// `_meta`, untouched.
-    #[serde(borrow, rename = "_meta")]
-    pub meta: Option<&'a RawValue>,
-}
-
-/// `prompts/get`.
-#[derive(Debug, Deserialize)]
-pub struct GetPromptParams<'a> {
-    /// Which prompt.
+pub struct NamedParams<'a> {
+    /// Which tool or prompt.
     #[serde(borrow)]
     pub name: Text<'a>,
     /// Its arguments, untouched.
