@@ -1,4 +1,6 @@
 //! The host over standard input and output, line by line.
+//!
+//! It is long because the checklist of the stateful era is walked here once, over the transport that hides least.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub enum Delivery {
     /// It is dropped: progress, logs.
     MayDrop,
-    /// It is kept, and others make room: requests, answers, changes.
+    /// It is not the first to go: requests, answers, changes. A stream drops others before it; a pipe that is full gives it
+    /// back.
     MustKeep,
 }
 
