@@ -1,8 +1,14 @@
 //! What each fuzz target does with its bytes. The tests run the same functions over the corpus.
 
+use mcp_host::call::Principal;
+use mcp_host::protocol::{Around, Protocols, RequestMeta, TraceContext};
+use mcp_host::replay::{Beginning, Keys, Ledger, Rounds, RoundsLimits, Subject};
+use mcp_host::transport::http::decode_header;
 use mcp_host::wire::{Incoming, LineReader, parse};
-use mcp_host::{config, plugin, protocol};
+use mcp_host::{config, plugin, protocol, registry};
 use mcp_plugin_api::uri_template::UriTemplate;
+use serde_json::value::RawValue;
+use std::time::Duration;
 
 /// Messages, whole: what is read is borrowed from the bytes, and nothing panics.
 pub(crate) fn envelope(bytes: &[u8]) {
@@ -53,8 +59,58 @@ pub(crate) fn uri_template(bytes: &[u8]) {
 pub(crate) fn results(bytes: &[u8]) {
     for dialect in protocol::Dialect::all() {
         if let Ok(result) = protocol::tool_result(dialect, bytes.to_vec(), 1 << 20, |_| Ok(())) {
-            assert!(!result.contains(&b'\n') && !result.contains(&b'\r'));
+            assert!(!result.json.contains(&b'\n') && !result.json.contains(&b'\r'));
         }
         let _ = protocol::prompt_result(dialect, bytes.to_vec(), 1 << 20);
     }
+}
+
+/// Params of any era: what they say of themselves is read or refused, and the era is decided.
+pub(crate) fn meta(bytes: &[u8]) {
+    let Ok(params) = serde_json::from_slice::<&RawValue>(bytes) else {
+        return;
+    };
+    let meta = RequestMeta::of(Some(params));
+    for session in [false, true] {
+        let _ = Protocols::Both.era("tools/call", &meta, Around { revision: None, session });
+    }
+    if let Ok(claims) = meta.claims() {
+        assert!(meta.names_revision());
+        if let Some(TraceContext { traceparent: Some(parent), .. }) = claims.trace {
+            assert!(parent.is_ascii() && parent.len() >= 55);
+        }
+    }
+    let _ = registry::MirroredParam::all(params);
+}
+
+/// Values of headers, which may be Base64: what is not marked as such stands for itself.
+pub(crate) fn header(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let marked = text.starts_with("=?base64?") && text.ends_with("?=") && text.len() >= "=?base64??=".len();
+    match decode_header(text) {
+        Some(decoded) => assert!(marked || decoded == text),
+        None => assert!(marked),
+    }
+    for value in [serde_json::json!(text), serde_json::json!(42), serde_json::json!(true)] {
+        let _ = registry::MirroredParam::is_said_by(text, &value);
+    }
+    let _ = TraceContext::read(Some(text.to_owned()), Some(text.to_owned()), Some(text.to_owned()));
+}
+
+/// States that clients hand in: none that was not sealed here is taken.
+pub(crate) fn request_state(bytes: &[u8]) {
+    let limits = RoundsLimits { ttl: Duration::from_secs(60), max_rounds: 4, max_bytes: 1 << 16 };
+    let Ok(ledger) = Ledger::in_memory() else {
+        return;
+    };
+    let rounds = Rounds::new(Keys::new([7; Keys::BYTES], &[]), ledger, limits);
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(params) = serde_json::value::to_raw_value(&serde_json::json!({"requestState": text})) else {
+        return;
+    };
+    let beginning = Beginning { principal: &Principal::Anyone, plugin: "p", version: "1", single_use: false };
+    let taken = rounds.retry(&RequestMeta::of(Some(&params)), beginning, || Subject::of("tools/call", None));
+    assert!(taken.is_err());
 }

@@ -1,12 +1,14 @@
 //! The composition root: it knows every room, wires them, starts and stops them, and does nothing else.
 
-use crate::config::Settings;
+use crate::config::{RequestState, Settings};
 use crate::dispatch::Dispatcher;
-use crate::plugin::{PluginState, Supervisor};
+use crate::plugin::{PluginState, Supervisor, chain};
 use crate::registry::{Callee as _, Registry};
+use crate::replay::{Keys, Ledger, Rounds};
 use crate::rt::{Drain, Phase};
 use crate::serve::Server;
 use crate::session::Store;
+use crate::skill;
 use crate::transport::http::{Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, router};
 use crate::transport::stdio;
 use std::fs::File;
@@ -34,7 +36,10 @@ impl App {
     pub async fn load(settings: Settings) -> Self {
         let registry = Registry::default();
         let drain = Drain::default();
-        let supervisor = Arc::new(Supervisor::new(settings.supervisor.clone(), registry.clone()));
+        let (skills, problems) = skill::offer(&settings.skill_folders);
+        let offers = skills.into_iter().collect();
+        let supervisor = Arc::new(Supervisor::new(settings.supervisor.clone(), registry.clone(), offers));
+        problems.iter().for_each(|problem| supervisor.report_beside(problem));
         supervisor.load_all(&drain).await;
         let dispatcher = Dispatcher::new(registry, settings.dispatch);
         Self { settings, supervisor, dispatcher, drain }
@@ -47,10 +52,12 @@ impl App {
     pub async fn serve(self, stdout: File) -> Result<(), ListenError> {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
-        let server = Server::new(dispatcher, settings.server_info, settings.server, store.clone(), drain.clone());
-        let server = Arc::new(server);
+        let rounds = rounds(settings.request_state);
+        let ledger = Arc::clone(rounds.ledger());
+        let (face, limits) = (settings.face, settings.server);
+        let server = Arc::new(Server::new(dispatcher, face, limits, store.clone(), rounds, drain.clone()));
         drain.spawn(Arc::clone(&server).announce_changes());
-        drain.spawn(sweep(store.clone(), drain.clone()));
+        drain.spawn(sweep(store.clone(), ledger, drain.clone()));
         if let Some(address) = settings.http {
             let listener = match Listener::bind(address, settings.http_limits).await {
                 Ok(listener) => listener,
@@ -67,7 +74,8 @@ impl App {
                 server: Arc::clone(&server),
                 started: Instant::now(),
             });
-            let endpoint = Endpoint::new(Arc::clone(&server), settings.hosts, settings.http_limits, health);
+            let endpoint =
+                Endpoint::new(Arc::clone(&server), settings.hosts, settings.identity, settings.http_limits, health);
             let router = router(Arc::new(endpoint), settings.oldest_transport);
             drain.spawn(listener.serve(router, drain.clone()));
         }
@@ -88,7 +96,7 @@ impl App {
         tracing::info!(grace = ?settings.drain_timeout, "draining");
         drain.begin();
         tokio::spawn(exit_at_the_next_signal());
-        let in_time = drain.finish(settings.drain_timeout, || store.close_all()).await;
+        let in_time = drain.finish(settings.drain_timeout, || server.bid_farewell()).await;
         if by_signal && settings.stdio {
             // Its calls are cancelled by now, or answered; what they said is written.
             let _ = tokio::time::timeout(Duration::from_secs(1), pipe).await;
@@ -99,14 +107,40 @@ impl App {
     }
 }
 
-/// Ends idle sessions, until the host drains.
-async fn sweep(store: Store, drain: Drain) {
+/// What seals the state of requests. Without a place for its own key the host serves all the same.
+fn rounds(config: RequestState) -> Rounds {
+    let RequestState { keys, folder, limits } = config;
+    let keys = keys.or_else(|| match Keys::of_file(&folder.join("request-state.key")) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "no key is kept: what clients carry does not outlive this process");
+            None
+        }
+    });
+    let ledger = Ledger::of_folder(&folder.join("used-request-states")).or_else(|error| {
+        tracing::warn!(%error, "what may be used once is known to this process alone");
+        Ledger::in_memory()
+    });
+    match (keys.map_or_else(Keys::ephemeral, Ok), ledger) {
+        (Ok(keys), Ok(ledger)) => Rounds::new(keys, ledger, limits),
+        // Without random bytes nothing is safe, and a host that says so is better than one that goes on.
+        _ => {
+            tracing::error!("this system gives no random bytes");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Ends idle sessions and forgets what has ended, until the host drains.
+async fn sweep(store: Store, ledger: Arc<Ledger>, drain: Drain) {
     let every = store.sweep_every();
     loop {
         tokio::select! {
             () = drain.draining() => return,
             () = tokio::time::sleep(every) => store.expire(),
         }
+        let ledger = Arc::clone(&ledger);
+        let _ = tokio::task::spawn_blocking(move || ledger.sweep()).await;
     }
 }
 
@@ -187,7 +221,7 @@ pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
                     PluginState::Ready => ("ready", None),
                     PluginState::Disabled => ("disabled", None),
                     PluginState::NotAPlugin => ("not a plugin", None),
-                    PluginState::Refused(error) => ("refused", Some(crate::plugin::chain(error))),
+                    PluginState::Refused(error) => ("refused", Some(chain(error))),
                 };
                 PluginHealth {
                     name: name.or(file).unwrap_or_default(),
@@ -199,7 +233,7 @@ pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
                 }
             })
             .collect();
-        let problems = troubles.iter().map(|trouble| crate::plugin::chain(trouble)).chain(clashes.iter().cloned());
+        let problems = troubles.iter().map(|trouble| chain(trouble)).chain(clashes.iter().cloned());
         (plugins, problems.collect())
     })
 }

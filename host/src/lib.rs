@@ -1,7 +1,8 @@
 //! A folder of native plugins, served to every MCP client.
 //!
-//! The rooms, from the bottom up: `wire`, `rt` and `telemetry` know nothing of MCP; `protocol` and `call` say what a
-//! request is; `registry`, `session` and `admit` remember; `dispatch` and `plugin` act, and meet only at the registry;
+//! The rooms, from the bottom up: `wire`, `rt`, `outlet` and `telemetry` know nothing of MCP; `protocol` and `call` say
+//! what a request is; `registry`, `session`, `replay` and `admit` remember; `dispatch`, `plugin` and `skill` act, and meet
+//! only at the registry;
 //! `serve` orders the steps; `transport` moves bytes; `config`, `app` and `cli` put it all together. Which room may know
 //! which is held by `tests/arch`.
 
@@ -11,12 +12,15 @@ pub mod call;
 pub mod cli;
 pub mod config;
 pub mod dispatch;
+pub mod outlet;
 pub mod plugin;
 pub mod protocol;
 pub mod registry;
+pub mod replay;
 pub mod rt;
 pub mod serve;
 pub mod session;
+pub mod skill;
 pub mod telemetry;
 pub mod transport;
 pub mod wire;

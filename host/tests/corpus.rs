@@ -23,4 +23,7 @@ fn no_corpus_panics() {
     replay("config", targets::config);
     replay("uri_template", targets::uri_template);
     replay("results", targets::results);
+    replay("meta", targets::meta);
+    replay("header", targets::header);
+    replay("request_state", targets::request_state);
 }

@@ -1,10 +1,12 @@
 //! Questions to the client: forms for the user, samples of the model, roots.
 
 mod form;
+mod question;
 mod sampling;
 
 pub(crate) use form::ElicitReply;
 pub use form::{Answer, Field, Form, FormType};
+pub use question::{Answers, Question};
 pub use sampling::{
     ModelHint, ModelPreferences, Sampled, SampledContent, Sampling, SamplingMessage, SamplingTool, ToolChoice,
 };

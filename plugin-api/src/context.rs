@@ -1,13 +1,15 @@
 //! What a running function may ask of its host and its client.
 
-use crate::abi::{CallContext, Reply, foreign::RSlice, op};
-use crate::ask::{Answer, ElicitReply, Form, FormType, Roots, Sampled, Sampling};
+use crate::abi::{CallContext, Reply, failure, foreign::RSlice, op};
+use crate::ask::{Answer, Answers, ElicitReply, Form, FormType, Question, Roots, Sampled, Sampling};
 use crate::error::{Error, Result};
+use crate::log;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How much a log message for the client matters.
@@ -32,6 +34,46 @@ pub enum LogLevel {
     Emergency,
 }
 
+/// Something that not every client can do, or does for this plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// Shows the user a form.
+    ElicitForm,
+    /// Asks the user to open a URL.
+    ElicitUrl,
+    /// Lets its model be asked.
+    Sample,
+    /// Lets its model be asked, and be given tools.
+    SampleTools,
+    /// Tells its roots.
+    Roots,
+}
+
+impl Capability {
+    /// The name of the protocol: a path through what clients declare.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::ElicitForm => "elicitation",
+            Self::ElicitUrl => "elicitation.url",
+            Self::Sample => "sampling",
+            Self::SampleTools => "sampling.tools",
+            Self::Roots => "roots",
+        }
+    }
+}
+
+/// The trace that a call is part of, for calls of the plugin's own to other services (W3C Trace Context and Baggage).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TraceContext {
+    /// The header `traceparent`.
+    pub traceparent: Option<String>,
+    /// The header `tracestate`.
+    pub tracestate: Option<String>,
+    /// The header `baggage`.
+    pub baggage: Option<String>,
+}
+
 /// Who is on the other side of a call, and what they can do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -52,27 +94,70 @@ pub struct Client {
     pub roots: bool,
     /// It wants to hear of progress.
     pub progress: bool,
+    /// It shows the pages that tools have.
+    pub apps: bool,
+}
+
+impl Client {
+    /// Whether it can do something.
+    #[must_use]
+    pub fn can(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::ElicitForm => self.elicit_form,
+            Capability::ElicitUrl => self.elicit_url,
+            Capability::Sample => self.sample,
+            Capability::SampleTools => self.sample_tools,
+            Capability::Roots => self.roots,
+        }
+    }
 }
 
 /// One call, as its function sees it. Cheap to clone; the call counts as running until the last clone is dropped.
 ///
 /// # Running again
-/// A function that asks the client something may be run again from its start, with the answers it already has. Asks have
-/// keys for this reason, and a step that must happen once goes into [`Context::once`].
+/// A client may be one that cannot be asked while a call runs. Then a function that asks something is ended where it asks,
+/// and run again from its start when the answer is there, with all the answers that it already has: maybe in another
+/// process, long after. So every question has a key, which must be the same each time and one of its own in the call, and
+/// a step that must happen once goes into [`Context::once`].
 #[derive(Clone)]
 pub struct Context {
-    api: Arc<CallContext>,
+    call: Arc<Call>,
 }
+
+struct Call {
+    api: CallContext,
+    /// Questions that wait for their answer.
+    open: AtomicUsize,
+}
+
+/// A question that waits; it counts until this is dropped.
+struct OpenQuestion<'a>(&'a AtomicUsize);
+
+impl Drop for OpenQuestion<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a function that is to be run again unwinds with. No panic: nothing went wrong, and no hook hears of it.
+struct Suspended;
 
 impl Context {
     pub(crate) fn new(api: CallContext) -> Self {
-        Self { api: Arc::new(api) }
+        Self { call: Arc::new(Call { api, open: AtomicUsize::new(0) }) }
+    }
+
+    /// The function waits: tells the host, if it waits for answers.
+    pub(crate) fn waits(&self) {
+        if self.call.open.load(Ordering::Acquire) > 0 {
+            self.notify(op::WAITING, &Value::Null);
+        }
     }
 
     /// Whether nobody waits for the answer any more. An `async fn` is dropped then; a plain `fn` should look now and then.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.api.is_cancelled()
+        self.call.api.is_cancelled()
     }
 
     /// Resolves when the call is cancelled.
@@ -99,6 +184,20 @@ impl Context {
     #[must_use]
     pub fn client(&self) -> Client {
         self.query(op::CLIENT).unwrap_or_default()
+    }
+
+    /// Holds the client to something before any work is done.
+    ///
+    /// # Errors
+    /// When it cannot do this; the client is told what it lacks.
+    pub fn require(&self, capability: Capability) -> Result<()> {
+        if self.client().can(capability) { Ok(()) } else { Err(Error::missing_capability(capability)) }
+    }
+
+    /// The trace that the call is part of, if its client says so.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.query(op::TRACE)
     }
 
     /// Tells the client how far the work is: `done` of `total`. Only growing values of `done` are passed on.
@@ -141,8 +240,8 @@ impl Context {
     /// # Errors
     /// When the client has no forms, fails or does not answer in time.
     pub async fn elicit(&self, key: &str, message: &str, form: Form) -> Result<Answer<Value>> {
-        let payload = json!({"key": key, "mode": "form", "message": message, "schema": form.into_schema()});
-        self.ask::<ElicitReply>(op::ELICIT, &payload).await.map(ElicitReply::into_answer)
+        let reply: ElicitReply = self.put(&Question::form(key, message, form)).await?;
+        Ok(reply.into_answer())
     }
 
     /// Shows the user a form with the fields of `T`, and waits for it.
@@ -150,12 +249,7 @@ impl Context {
     /// # Errors
     /// As [`Context::elicit`]; also when `T` is not flat, or the answer does not fit it.
     pub async fn elicit_as<T: FormType>(&self, key: &str, message: &str) -> Result<Answer<T>> {
-        let answer = self.elicit(key, message, Form::of::<T>()?).await?;
-        match answer {
-            Answer::Accepted(value) => Ok(Answer::Accepted(serde_json::from_value(value)?)),
-            Answer::Declined => Ok(Answer::Declined),
-            Answer::Cancelled => Ok(Answer::Cancelled),
-        }
+        self.elicit(key, message, Form::of::<T>()?).await?.decoded()
     }
 
     /// Asks the user to open a URL. Accepting says that the user agreed, not that they are done there: that is announced
@@ -164,12 +258,8 @@ impl Context {
     /// # Errors
     /// When the client cannot open URLs, fails or does not answer in time.
     pub async fn elicit_url(&self, key: &str, message: &str, url: &str) -> Result<Answer<()>> {
-        let payload = json!({"key": key, "mode": "url", "message": message, "url": url});
-        Ok(match self.ask::<ElicitReply>(op::ELICIT, &payload).await?.into_answer() {
-            Answer::Accepted(_) => Answer::Accepted(()),
-            Answer::Declined => Answer::Declined,
-            Answer::Cancelled => Answer::Cancelled,
-        })
+        let reply: ElicitReply = self.put(&Question::url(key, message, url)).await?;
+        Ok(reply.into_answer().without_value())
     }
 
     /// Announces that the user is done at a URL.
@@ -182,7 +272,7 @@ impl Context {
     /// # Errors
     /// When the client does not let its model be asked, or not with tools; when it refuses or does not answer in time.
     pub async fn sample(&self, key: &str, sampling: Sampling) -> Result<Sampled> {
-        self.ask(op::SAMPLE, &json!({"key": key, "params": sampling})).await
+        self.put(&Question::sample(key, sampling)).await
     }
 
     /// The folders that the client opens to the plugin.
@@ -190,7 +280,29 @@ impl Context {
     /// # Errors
     /// When the client has no roots, or does not answer in time.
     pub async fn roots(&self, key: &str) -> Result<Roots> {
-        self.ask(op::ROOTS, &json!({"key": key})).await
+        self.put(&Question::roots(key)).await
+    }
+
+    /// Asks several things at once; each has a key of its own. The client gets them together.
+    ///
+    /// # Errors
+    /// When one of them cannot be asked or is not answered.
+    ///
+    /// ```
+    /// # use mcp_plugin_api::prelude::*;
+    /// # async fn tool(ctx: &Context) -> Result<String> {
+    /// let name = Form::new().required("name", Field::text());
+    /// let answers = ctx.ask_all([Question::form("who", "Who are you?", name), Question::roots("roots")]).await?;
+    /// let Answer::Accepted(form) = answers.form("who")? else { return Ok("nobody".into()) };
+    /// Ok(format!("{} has {} roots", form["name"], answers.roots("roots")?.roots.len()))
+    /// # }
+    /// ```
+    pub async fn ask_all(&self, questions: impl IntoIterator<Item = Question>) -> Result<Answers> {
+        let asked = questions.into_iter().map(async |question| {
+            let answer: Value = self.put(&question).await?;
+            Ok::<_, Error>((question.key, answer))
+        });
+        Ok(Answers(futures_util::future::try_join_all(asked).await?.into_iter().collect()))
     }
 
     /// Does a step once, however often the function is run: later runs get the value of the first.
@@ -215,7 +327,38 @@ impl Context {
     /// # Panics
     /// In an `async fn` or an inline function; use `.await` there.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        tokio::runtime::Handle::current().block_on(future)
+        let mut future = std::pin::pin!(future);
+        let waited = std::future::poll_fn(|waker| {
+            let polled = future.as_mut().poll(waker);
+            if polled.is_pending() {
+                self.waits();
+            }
+            polled
+        });
+        tokio::runtime::Handle::current().block_on(waited)
+    }
+
+    /// Puts a question to the client.
+    async fn put<T: DeserializeOwned>(&self, question: &Question) -> Result<T> {
+        let answer = {
+            self.call.open.fetch_add(1, Ordering::AcqRel);
+            let _open = OpenQuestion(&self.call.open);
+            self.request(question.op, &question.payload).await
+        };
+        match answer {
+            Ok(answer) => Ok(serde_json::from_slice(&answer)?),
+            // Nothing of the function may run any more, not even what it does about errors. What was spawned by the
+            // function is not part of it, and gets the error.
+            Err(error) if error.kind() == failure::SUSPENDED && log::is_in_call(self) => {
+                std::panic::resume_unwind(Box::new(Suspended))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether both are of one call.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.call, &other.call)
     }
 
     async fn ask<T: DeserializeOwned>(&self, op: &str, payload: &Value) -> Result<T> {
@@ -224,7 +367,7 @@ impl Context {
 
     async fn request(&self, op: &str, payload: &Value) -> Result<Vec<u8>> {
         let payload = payload.to_string();
-        let request = self.api.request(op.into(), RSlice::from(payload.as_bytes()));
+        let request = self.call.api.request(op.into(), RSlice::from(payload.as_bytes()));
         match request.await {
             Reply::ROk(bytes) => Ok(bytes.into()),
             Reply::RErr(failure) => Err(Error::from(failure)),
@@ -233,11 +376,11 @@ impl Context {
 
     fn notify(&self, op: &str, payload: &Value) {
         let payload = payload.to_string();
-        self.api.notify(op.into(), RSlice::from(payload.as_bytes()));
+        self.call.api.notify(op.into(), RSlice::from(payload.as_bytes()));
     }
 
     fn query<T: DeserializeOwned>(&self, op: &str) -> Option<T> {
-        let bytes = self.api.query(op.into()).into_option()?;
+        let bytes = self.call.api.query(op.into()).into_option()?;
         serde_json::from_slice(&bytes).ok()
     }
 }

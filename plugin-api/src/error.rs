@@ -1,6 +1,7 @@
 //! What goes wrong in a plugin, and whose concern it is.
 
 use crate::abi::{Failure, failure};
+use crate::context::Capability;
 use serde_json::Value;
 
 /// The result of a plugin's functions.
@@ -59,6 +60,14 @@ impl Error {
             "elicitations": [{"mode": "url", "elicitationId": id.into(), "url": url.into(), "message": message}],
         });
         Self { data: Some(data), ..Self::of(failure::URL_REQUIRED, message) }
+    }
+
+    /// The client cannot do what the function needs; it is told what it lacks.
+    #[must_use]
+    pub fn missing_capability(capability: Capability) -> Self {
+        let path = capability.path();
+        let message = format!("the client did not declare the capability '{path}'");
+        Self::of(failure::MISSING_CAPABILITY, message).with_data(serde_json::json!({"capability": path}))
     }
 
     fn of(kind: &str, message: impl std::fmt::Display) -> Self {

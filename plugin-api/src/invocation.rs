@@ -9,6 +9,7 @@ use crate::plugin::{Plugin, VALUE};
 use crate::runtime::{Engine, Work, internal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::str::FromStr;
@@ -130,11 +131,16 @@ pub fn tool_work(result: Result<content::ToolResult>) -> Work {
     encode(&result)
 }
 
-/// The bytes of a resource's contents.
+/// The bytes of a resource's contents, which get this URI, media type and these further fields where they have none.
 ///
 /// # Errors
 /// The function's error.
-pub fn resource_work<T: output::IntoContents>(uri: &str, mime_type: Option<&str>, result: Result<T>) -> Work {
+pub fn resource_work<T: output::IntoContents>(
+    uri: &str,
+    mime_type: Option<&str>,
+    meta: Option<Map<String, Value>>,
+    result: Result<T>,
+) -> Work {
     let mut result = result.map_err(Error::into_failure)?.into_contents();
     for contents in &mut result.contents {
         if contents.uri.is_empty() {
@@ -142,6 +148,9 @@ pub fn resource_work<T: output::IntoContents>(uri: &str, mime_type: Option<&str>
         }
         if contents.mime_type.is_none() {
             contents.mime_type = mime_type.map(str::to_owned);
+        }
+        if contents.meta.is_none() {
+            contents.meta.clone_from(&meta);
         }
     }
     encode(&result)

@@ -39,6 +39,7 @@
 pub mod abi;
 mod adapter;
 mod ask;
+mod cache;
 mod content;
 mod context;
 mod error;
@@ -56,14 +57,15 @@ pub mod uri_template;
 mod visibility;
 
 pub use ask::{
-    Answer, Field, Form, FormType, ModelHint, ModelPreferences, Root, Roots, Sampled, SampledContent, Sampling,
-    SamplingMessage, SamplingTool, ToolChoice,
+    Answer, Answers, Field, Form, FormType, ModelHint, ModelPreferences, Question, Root, Roots, Sampled,
+    SampledContent, Sampling, SamplingMessage, SamplingTool, ToolChoice,
 };
+pub use cache::{Cache, CacheScope};
 pub use content::{
     Annotations, Body, Completion, Content, ContentKind, Contents, Icon, Message, Prompt, ResourceResult, Role,
     ToolResult,
 };
-pub use context::{Client, Context, LogLevel};
+pub use context::{Capability, Client, Context, LogLevel, TraceContext};
 pub use error::{Error, Result};
 pub use host::Host;
 pub use manifest::ResourceDefinition as Resource;
@@ -78,8 +80,8 @@ pub struct Args<T>(pub T);
 /// What most plugins use.
 pub mod prelude {
     pub use crate::{
-        Answer, Args, Completion, Content, Contents, Context, Error, Field, Form, Host, LogLevel, Message, Prompt,
-        Resource, Result, Role, Sampling, ToolResult, model, plugin,
+        Answer, Args, Cache, Capability, Completion, Content, Contents, Context, Error, Field, Form, Host, LogLevel,
+        Message, Prompt, Question, Resource, Result, Role, Sampling, ToolResult, model, plugin,
     };
 }
 
@@ -95,7 +97,7 @@ pub mod __private {
     pub use crate::invocation::{Invocation, completion_work, prompt_work, resource_work, tool_work};
     pub use crate::manifest::{PromptArgument, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolHints};
     pub use crate::output::{Probe, ViaContent, ViaStructured};
-    pub use crate::plugin::{CompletionKind, CompletionOf, Items, Plugin, Tool, decode_config};
+    pub use crate::plugin::{CompletionKind, CompletionOf, EmbeddedSkill, Items, Plugin, Tool, decode_config};
     pub use crate::schema::of_arguments;
     pub use abi_stable::library::{__call_root_module_loader, RootModuleResult};
     pub use abi_stable::prefix_type::PrefixTypeTrait;

@@ -33,6 +33,11 @@ pub(crate) fn in_call<T>(context: &Context, body: impl FnOnce() -> T) -> T {
     body()
 }
 
+/// Whether this thread works on that call just now.
+pub(crate) fn is_in_call(context: &Context) -> bool {
+    CALL.try_with(|call| call.borrow().as_ref().is_some_and(|current| current.is_of(context))).unwrap_or(false)
+}
+
 fn call_id() -> Option<String> {
     let context = CALL.try_with(|call| call.borrow().clone()).ok().flatten()?;
     Some(context.call_id())

@@ -1,5 +1,6 @@
 //! What a plugin offers, as it tells its host: free of any protocol revision.
 
+use crate::cache::Cache;
 use crate::content::{Annotations, Icon};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,9 +21,40 @@ pub struct Manifest {
     pub templates: Vec<TemplateDefinition>,
     /// Its prompts.
     pub prompts: Vec<PromptDefinition>,
+    /// How long its lists and what is read of it keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+    /// Its skills.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<SkillDefinition>,
     /// The JSON Schema of its configuration, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<Value>,
+}
+
+/// A skill: a folder of files, of which `SKILL.md` says what it is for and how to use it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SkillDefinition {
+    /// Where it is, without the file: `skill://<path>/<name>`.
+    pub uri: String,
+    /// What the head of its `SKILL.md` says, field by field; `name` and `description` are there.
+    pub frontmatter: Map<String, Value>,
+    /// All its files, `SKILL.md` included.
+    pub files: Vec<SkillFile>,
+}
+
+/// A file of a skill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SkillFile {
+    /// Below the skill's folder, with `/` between folders.
+    pub path: String,
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// In bytes.
+    pub size: u64,
+    /// Its media type.
+    pub mime_type: String,
 }
 
 /// A tool.
@@ -51,6 +83,9 @@ pub struct ToolDefinition {
     /// Further fields.
     #[serde(default, rename = "_meta", skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,
+    /// Answers that the client gives while this is asked count once: a host refuses to take them a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_use: bool,
     /// The plugin itself holds arguments to the input schema: the host need not.
     #[serde(default)]
     pub checks_input: bool,
@@ -109,6 +144,12 @@ pub struct ResourceDefinition {
     /// Further fields.
     #[serde(default, rename = "_meta", skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,
+    /// Answers that the client gives while this is asked count once: a host refuses to take them a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_use: bool,
+    /// How long what is read keeps; the plugin's own word where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
 }
 
 impl ResourceDefinition {
@@ -122,6 +163,13 @@ impl ResourceDefinition {
     #[must_use]
     pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
         self.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// Says how long what is read of it keeps.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
         self
     }
 
@@ -159,6 +207,12 @@ pub struct TemplateDefinition {
     /// Further fields.
     #[serde(default, rename = "_meta", skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,
+    /// Answers that the client gives while this is asked count once: a host refuses to take them a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_use: bool,
+    /// How long what is read keeps; the plugin's own word where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// The parameters for which the plugin proposes values.
     #[serde(default)]
     pub completes: Vec<String>,
@@ -185,6 +239,9 @@ pub struct PromptDefinition {
     /// Further fields.
     #[serde(default, rename = "_meta", skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,
+    /// Answers that the client gives while this is asked count once: a host refuses to take them a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_use: bool,
     /// The arguments for which the plugin proposes values.
     #[serde(default)]
     pub completes: Vec<String>,

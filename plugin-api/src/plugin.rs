@@ -1,11 +1,12 @@
 //! A plugin's definition: what the `plugin` attribute writes, and what the adapter serves.
 
 use crate::abi::{Failure, Outcome, Reply, failure};
+use crate::cache::Cache;
 use crate::content;
 use crate::content::Completion;
 use crate::error::{Error, Result, plain_message};
 use crate::host::Host;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, resource_work};
 use crate::manifest::{Manifest, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition, ToolHints};
 use crate::runtime::internal;
 use crate::schema;
@@ -32,6 +33,9 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// Ends its work.
     fn stop(&self) -> impl Future<Output = ()> + Send;
 
+    /// How long its lists and what is read of it keep.
+    const CACHE: Option<Cache>;
+
     /// The JSON Schema of its configuration.
     fn config_schema() -> Option<Value>;
 
@@ -56,6 +60,16 @@ pub struct Items<P> {
     prompts: Vec<(PromptDefinition, Function<P>)>,
     completions: Vec<(CompletionOf, Function<P>)>,
     dynamic: Vec<ListResources<P>>,
+    skills: Vec<EmbeddedSkill>,
+}
+
+/// A skill whose files are part of the library. Written by `#[plugin(skills = "...")]`, which has checked it.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedSkill {
+    /// Its definition, as JSON.
+    pub definition: &'static str,
+    /// Its files: URI, media type and bytes.
+    pub files: &'static [(&'static str, &'static str, &'static [u8])],
 }
 
 /// What a completion is for.
@@ -103,6 +117,7 @@ impl<P> Default for Items<P> {
             prompts: Vec::new(),
             completions: Vec::new(),
             dynamic: Vec::new(),
+            skills: Vec::new(),
         }
     }
 }
@@ -128,6 +143,7 @@ impl Tool {
                 meta: None,
                 checks_input: schema::is_enforced_by_decoding(input),
                 checks_output: output.is_none_or(schema::is_enforced_by_decoding),
+                single_use: false,
             },
         }
     }
@@ -173,6 +189,19 @@ impl Tool {
         let icon = content::Icon { src: src.to_owned(), mime_type: None, sizes: None, theme: None };
         self.definition.icons.get_or_insert_default().push(icon);
         self
+    }
+
+    /// Answers that the client gives while it is asked count once.
+    #[must_use]
+    pub fn single_use(mut self, single_use: bool) -> Self {
+        self.definition.single_use = single_use;
+        self
+    }
+
+    /// Gives it a page: clients that show such show its results there.
+    #[must_use]
+    pub fn page(self, uri: &str) -> Self {
+        self.meta("ui", serde_json::json!({"resourceUri": uri}))
     }
 
     /// Adds a field for clients that know it.
@@ -241,6 +270,11 @@ impl<P: Plugin> Items<P> {
         self.dynamic.push(list);
     }
 
+    /// Adds a skill.
+    pub fn skill(&mut self, skill: EmbeddedSkill) {
+        self.skills.push(skill);
+    }
+
     pub(crate) fn manifest(&self, plugin: &P, visibility: &Visibility) -> Manifest {
         let completes = |kind: CompletionKind, name: &str| -> Vec<String> {
             let of_it = self.completions.iter().filter(|(of, _)| of.kind == kind && of.name == name);
@@ -279,6 +313,8 @@ impl<P: Plugin> Items<P> {
                     ..prompt.clone()
                 })
                 .collect(),
+            cache: P::CACHE,
+            skills: self.skills.iter().filter_map(|skill| serde_json::from_str(skill.definition).ok()).collect(),
             config_schema: P::config_schema(),
         }
     }
@@ -306,7 +342,11 @@ impl<P: Plugin> Items<P> {
                 return run(Invocation { variables, ..call });
             }
         }
-        not_found("resource", call.name)
+        let mut files = self.skills.iter().flat_map(|skill| skill.files);
+        match files.find(|(uri, _, _)| *uri == call.name) {
+            Some((uri, mime_type, bytes)) => Outcome::Ready(skill_file(uri, mime_type, bytes)),
+            None => not_found("resource", call.name),
+        }
     }
 
     pub(crate) fn run_completion(&self, call: Invocation<'_, P>) -> Outcome {
@@ -323,6 +363,18 @@ impl<P: Plugin> Items<P> {
         let mut variables = request.context;
         variables.insert(VALUE.to_owned(), request.value);
         run(Invocation { variables, ..call })
+    }
+}
+
+/// A file of a skill: text where it is text.
+fn skill_file(uri: &str, mime_type: &str, bytes: &[u8]) -> Reply {
+    let contents = match std::str::from_utf8(bytes) {
+        Ok(text) => content::Contents::text(text),
+        Err(_) => content::Contents::bytes(bytes),
+    };
+    match resource_work(uri, Some(mime_type), None, Ok(contents)) {
+        Ok(bytes) => Reply::ROk(bytes.into()),
+        Err(failure) => Reply::RErr(failure),
     }
 }
 

@@ -115,7 +115,11 @@ impl Future for InCall {
 
     fn poll(mut self: Pin<&mut Self>, waker: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        log::in_call(&this.context, || Pin::new(&mut this.work).poll(waker))
+        let polled = log::in_call(&this.context, || Pin::new(&mut this.work).poll(waker));
+        if polled.is_pending() {
+            this.context.waits();
+        }
+        polled
     }
 }
 

@@ -139,7 +139,7 @@ impl Script {
 
     fn take(&self, op: &str, payload: &[u8]) {
         let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-        self.say(match op {
+        let said = match op {
             op::PROGRESS => Said::Progress(
                 payload["progress"].as_f64().unwrap_or_default(),
                 payload["total"].as_f64(),
@@ -149,9 +149,11 @@ impl Script {
                 serde_json::from_value(payload["level"].clone()).unwrap_or(LogLevel::Info),
                 payload["data"].clone(),
             ),
+            op::WAITING => return,
             op::RESOURCE_UPDATED => Said::ResourceUpdated(payload["uri"].as_str().unwrap_or_default().to_owned()),
             other => Said::Other(other.to_owned()),
-        });
+        };
+        self.say(said);
     }
 
     fn reply(&self, op: &str, payload: &[u8]) -> Reply {
@@ -228,6 +230,7 @@ impl CallApi for Script {
                 sample_tools: true,
                 roots: true,
                 progress: true,
+                apps: true,
             }),
             _ => return ROption::RNone,
         };

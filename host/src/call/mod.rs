@@ -6,18 +6,23 @@
 mod deadline;
 mod failure;
 mod peer;
+mod principal;
+mod teller;
 
 pub use deadline::{Deadline, Pause};
 pub use failure::Failure;
-pub use peer::{AskError, AskFuture, LogMessage, Peer, Progress};
+pub use peer::{AskError, AskFuture, Asked, LogMessage, OpenAsks, Peer, Progress, SuspendFuture};
+pub use principal::Principal;
+pub use teller::Teller;
 
-use crate::protocol::Ask;
+use crate::protocol::{Ask, AskRequest, ClientProfile};
 use parking_lot::Mutex;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Names a call in logs; unique in a process.
@@ -51,29 +56,67 @@ pub struct Call {
     pub peer: Arc<dyn Peer>,
     /// Values of steps that happen once, by key.
     once: Mutex<HashMap<String, Value>>,
+    /// Something of the client was looked at.
+    personal: AtomicBool,
 }
 
 impl Call {
     /// A call of a client.
     #[must_use]
     pub fn new(peer: Arc<dyn Peer>, deadline: Deadline, cancel: CancellationToken) -> Self {
-        Self { id: CallId::next(), deadline, cancel, peer, once: Mutex::default() }
+        Self { id: CallId::next(), deadline, cancel, peer, once: Mutex::default(), personal: AtomicBool::new(false) }
     }
 
-    /// Puts a question to the client.
+    /// The same call with values that earlier rounds recorded.
+    #[must_use]
+    pub fn with_recorded(mut self, recorded: HashMap<String, Value>) -> Self {
+        self.once = Mutex::new(recorded);
+        self
+    }
+
+    /// Takes a question; see [`Peer::consult`]. The outcome depends on who asks from now on.
+    pub fn consult(&self, key: &str, ask: Ask) -> Asked {
+        self.set_personal();
+        self.peer.consult(key, ask)
+    }
+
+    /// Puts a live question to the client.
     ///
     /// # Errors
     /// See [`AskError`]; also when the call is cancelled meanwhile.
     ///
     /// # Cancel safety
     /// Dropping the future withdraws the question.
-    pub async fn ask(&self, ask: Ask) -> Result<Box<serde_json::value::RawValue>, AskError> {
+    pub async fn ask(&self, request: AskRequest) -> Result<Box<RawValue>, AskError> {
         let _pause = self.deadline.pause();
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(AskError::Cancelled),
-            answer = self.peer.ask(ask) => answer,
+            answer = self.peer.ask(request) => answer,
         }
+    }
+
+    /// Who the client is. The outcome depends on who asks from now on.
+    #[must_use]
+    pub fn client(&self) -> &ClientProfile {
+        self.set_personal();
+        self.peer.client()
+    }
+
+    fn set_personal(&self) {
+        self.personal.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the outcome may depend on who asks: it must not be kept for others (2026-07-28 C-03).
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.personal.load(Ordering::Relaxed)
+    }
+
+    /// All recorded values.
+    #[must_use]
+    pub fn all_recorded(&self) -> HashMap<String, Value> {
+        self.once.lock().clone()
     }
 
     /// The recorded value of a step.

@@ -1,11 +1,12 @@
 //! The client, as a call sees it.
 
-use crate::protocol::{Ask, ClientProfile, LogLevel};
+use crate::protocol::{Ask, AskRequest, ClientProfile, LogLevel, TraceContext};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How far the work is.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +58,24 @@ pub enum AskError {
     Cancelled,
 }
 
-/// What a question becomes.
+/// What becomes of a question.
+pub enum Asked {
+    /// The client has answered it already, or cannot be asked.
+    Answered(Result<Box<RawValue>, AskError>),
+    /// The client can be asked while the call runs.
+    Live(AskRequest),
+    /// The client is asked when the call has ended, and the call is run again with the answer. Cancelled when it is to
+    /// unwind.
+    Suspended(CancellationToken),
+}
+
+/// The questions, by their keys, for whose answers a call has to be run again.
+pub type OpenAsks = Vec<(String, AskRequest)>;
+
+/// What resolves when a call can do nothing more without answers.
+pub type SuspendFuture<'a> = Pin<Box<dyn Future<Output = OpenAsks> + Send + 'a>>;
+
+/// What a live question becomes.
 pub type AskFuture<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>, AskError>> + Send + 'a>>;
 
 /// The client's side of one call. No method blocks; what cannot be delivered is dropped.
@@ -80,6 +98,25 @@ pub trait Peer: Send + Sync {
     /// Tells the client that the user is done at a URL.
     fn elicitation_done(&self, id: &str);
 
-    /// Puts a question to the client. Dropping the future withdraws it.
-    fn ask(&self, ask: Ask) -> AskFuture<'_>;
+    /// The trace that the call is part of.
+    fn trace(&self) -> Option<&TraceContext> {
+        None
+    }
+
+    /// Takes a question, under a key of its own in the call.
+    fn consult(&self, key: &str, ask: Ask) -> Asked;
+
+    /// Puts a live question to the client. Dropping the future withdraws it.
+    fn ask(&self, request: AskRequest) -> AskFuture<'_>;
+
+    /// The call waits for the answers to all that it has asked.
+    fn waits(&self) {}
+
+    /// Resolves when the call is to be ended and run again with answers; nothing where clients are asked live.
+    fn suspended(&self) -> Option<SuspendFuture<'_>> {
+        None
+    }
+
+    /// Lets everything that waits for answers unwind.
+    fn withdraw(&self) {}
 }

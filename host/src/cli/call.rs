@@ -1,9 +1,9 @@
 //! One call from the command line: the way of every call, with nobody on the other side.
 
 use crate::app::App;
-use crate::call::{AskError, AskFuture, Call, Deadline, LogMessage, Peer, Progress};
-use crate::dispatch::{Incoming, Outcome};
-use crate::protocol::{Ask, ClientProfile, Dialect, Meta, Method};
+use crate::call::{AskError, AskFuture, Asked, Call, Deadline, LogMessage, Peer, Progress};
+use crate::dispatch::{Beginning, Incoming, Outcome, Resolution};
+use crate::protocol::{Ask, AskRequest, ClientProfile, Dialect, Method};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -36,8 +36,12 @@ impl Peer for Terminal {
 
     fn elicitation_done(&self, _id: &str) {}
 
-    fn ask(&self, _ask: Ask) -> AskFuture<'_> {
-        Box::pin(async { Err(AskError::MissingCapability("a client".to_owned())) })
+    fn consult(&self, _key: &str, _ask: Ask) -> Asked {
+        Asked::Answered(Err(AskError::MissingCapability("a client".to_owned())))
+    }
+
+    fn ask(&self, _request: AskRequest) -> AskFuture<'_> {
+        Box::pin(async { Err(AskError::Gone) })
     }
 }
 
@@ -50,10 +54,10 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
         serde_json::from_str(arguments).map_err(|error| format!("the arguments are not JSON: {error}"))?;
     let params = serde_json::value::to_raw_value(&json!({"name": tool, "arguments": arguments}))
         .map_err(|error| error.to_string())?;
-    let begin = |_: &Meta| {
+    let begin = |_: Beginning<'_>| {
         let deadline = Deadline::after(app.dispatcher.limits().call_timeout);
         let cancel = app.drain.cancellation().child_token();
-        Arc::new(Call::new(Arc::new(Terminal::default()), deadline, cancel))
+        Ok(Arc::new(Call::new(Arc::new(Terminal::default()), deadline, cancel)))
     };
     let incoming =
         Incoming { dialect: Dialect::negotiate(""), method: Method::CallTool, params: Some(&params), begin: &begin };
@@ -61,6 +65,8 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
         Outcome::Now(result) => result,
         Outcome::Later(outcome) => outcome.await,
     };
-    let result = result.map_err(|fault| fault.to_string())?;
-    serde_json::from_slice(&result).map_err(|error| error.to_string())
+    match result.map_err(|fault| fault.to_string())? {
+        Resolution::Complete(body) => serde_json::from_slice(&body.json).map_err(|error| error.to_string()),
+        Resolution::InputRequired { .. } => Err("it asks, and nobody is there to answer".to_owned()),
+    }
 }

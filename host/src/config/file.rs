@@ -1,6 +1,7 @@
 //! The configuration file: a flat table of keys, all optional. Its schema is printed by `mcp-host config schema`.
 
 use super::{ByteSize, Span};
+use crate::protocol::{CacheScope, Protocols};
 use crate::telemetry::LogFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +17,11 @@ pub struct File {
     pub plugin_dirs: Vec<PathBuf>,
     /// Where the host keeps its own files. Default: the system's folder for such.
     pub state_dir: Option<PathBuf>,
+    /// Folders of skills: of one with a `SKILL.md`, or of several such folders.
+    pub skill_dirs: Vec<PathBuf>,
+    /// The eras of the protocol that are served: `both`, `stateful` (2024-11-05 to 2025-11-25) or `stateless`
+    /// (2026-07-28). Default: `both`.
+    pub protocol: Option<Protocols>,
     /// Serve a client over standard input and output.
     pub stdio: Option<bool>,
     /// HTTP.
@@ -28,6 +34,8 @@ pub struct File {
     pub limits: LimitsSection,
     /// Sessions.
     pub sessions: SessionsSection,
+    /// What clients of the stateless era carry from one round of questions to the next.
+    pub request_state: RequestStateSection,
     /// What holds for plugins without an entry of their own.
     pub plugin_defaults: PluginSection,
     /// Plugins by name.
@@ -44,6 +52,9 @@ pub struct HttpSection {
     pub allowed_hosts: Vec<String>,
     /// Origins besides those of the loopback, such as `https://app.example.com`.
     pub allowed_origins: Vec<String>,
+    /// The header in which a reverse proxy says who asks, such as `X-Forwarded-User`. Requests without it are refused. Set
+    /// this only if nothing else than the proxy can reach the address.
+    pub user_header: Option<String>,
     /// Serve the transport of 2024-11-05 as well, at `/sse` and `/messages`. Default: false.
     pub sse_2024: bool,
     /// Size of a body. Default: `10MiB`.
@@ -79,6 +90,8 @@ pub struct ServerSection {
     pub description: Option<String>,
     /// Its page.
     pub website: Option<String>,
+    /// Say all that in every result of the stateless era. Default: true.
+    pub in_results: Option<bool>,
 }
 
 /// Logs, on stderr.
@@ -109,6 +122,8 @@ pub struct LimitsSection {
     pub max_message_size: Option<ByteSize>,
     /// Messages that wait for a client over standard output that does not read. Default: 4096.
     pub max_queue: Option<usize>,
+    /// Streams of changes (`subscriptions/listen`) open at a time. Default: 10000.
+    pub max_subscriptions: Option<usize>,
     /// How long a plugin may take to load and start. Default: `30s`.
     pub start_timeout: Option<Span>,
     /// How long calls may finish when the host ends. Default: `10s`.
@@ -129,7 +144,7 @@ pub struct SessionsSection {
     pub max_asks: Option<usize>,
     /// How long a client may take to answer one. Default: `10m`.
     pub ask_timeout: Option<Span>,
-    /// Resources that one session hears of. Default: 1024.
+    /// Resources that one session, or one stream of changes, hears of. Default: 1024.
     pub max_subscriptions: Option<usize>,
     /// Events that one stream keeps. Default: 256.
     pub stream_events: Option<usize>,
@@ -139,6 +154,21 @@ pub struct SessionsSection {
     pub max_ended_streams: Option<usize>,
     /// How long they can be resumed. Default: `2m`.
     pub resume_for: Option<Span>,
+}
+
+/// What clients of the stateless era carry from one round of questions to the next, sealed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestStateSection {
+    /// Keys of 32 bytes in Base64; the first seals, all of them open. Hosts behind one address need the same. Default: one
+    /// that is made at the first start and kept in `state_dir`, readable by its owner alone.
+    pub keys: Vec<String>,
+    /// How long a client may take for a round. Default: `10m`.
+    pub ttl: Option<Span>,
+    /// Rounds of one request. Default: 16.
+    pub max_rounds: Option<usize>,
+    /// Size of what is carried. Default: `256KiB`.
+    pub max_size: Option<ByteSize>,
 }
 
 /// One plugin.
@@ -157,6 +187,10 @@ pub struct PluginSection {
     pub deny: Option<Vec<String>>,
     /// Calls of it under way at a time. Default: 256.
     pub max_calls: Option<usize>,
+    /// How long clients may keep its lists and what they read of it. Default: what it says itself, or not at all.
+    pub cache_ttl: Option<Span>,
+    /// Whether they may keep it for others too: `public` or `private`. Default: what it says itself, or `private`.
+    pub cache_scope: Option<CacheScope>,
     /// Its own configuration.
     pub config: Map<String, Value>,
 }

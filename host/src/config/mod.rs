@@ -14,5 +14,5 @@ mod units;
 pub use file::{File, PluginSection};
 pub use problem::{ConfigError, Problem};
 pub use read::{default_path, parse, read, schema};
-pub use settings::{Overrides, Settings};
+pub use settings::{Overrides, RequestState, Settings};
 pub use units::{ByteSize, Span};

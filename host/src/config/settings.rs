@@ -2,16 +2,20 @@
 
 use super::file::PluginSection;
 use super::{ByteSize, ConfigError, File, Problem, Span};
-use crate::admit::HostRule;
+use crate::admit::{HostRule, IdentityRule};
 use crate::dispatch;
+use crate::outlet::StreamLimits;
 use crate::plugin::{InstanceLimits, PluginConfig, SupervisorConfig};
-use crate::protocol::ServerInfo;
+use crate::protocol::{CacheRule, ServerInfo};
 use crate::registry::Selection;
-use crate::serve::ServerLimits;
-use crate::session::{SessionLimits, StoreLimits, StreamLimits};
+use crate::replay::{Keys, RoundsLimits};
+use crate::serve::{ServerFace, ServerLimits};
+use crate::session::{SessionLimits, StoreLimits};
 use crate::telemetry::LogFormat;
 use crate::transport::http::{HttpLimits, OldestTransport};
 use crate::transport::stdio::StdioLimits;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -36,8 +40,12 @@ pub struct Overrides {
 pub struct Settings {
     /// Plugins.
     pub supervisor: SupervisorConfig,
-    /// What the server says of itself.
-    pub server_info: ServerInfo,
+    /// Folders of skills.
+    pub skill_folders: Vec<PathBuf>,
+    /// What the server says and speaks.
+    pub face: ServerFace,
+    /// What stateless clients carry from round to round.
+    pub request_state: RequestState,
     /// Bounds of calls.
     pub dispatch: dispatch::Limits,
     /// Bounds of what is served.
@@ -54,6 +62,8 @@ pub struct Settings {
     pub oldest_transport: OldestTransport,
     /// Who is let in over HTTP.
     pub hosts: HostRule,
+    /// How it is known over HTTP who asks.
+    pub identity: IdentityRule,
     /// Bounds of HTTP.
     pub http_limits: HttpLimits,
     /// How long calls may finish when the host ends.
@@ -62,6 +72,17 @@ pub struct Settings {
     pub log_filter: String,
     /// How log lines look.
     pub log_format: LogFormat,
+}
+
+/// What stateless clients carry from round to round.
+#[derive(Debug, Clone)]
+pub struct RequestState {
+    /// What it is sealed with; nothing where the host keeps a key of its own.
+    pub keys: Option<Keys>,
+    /// Where the host keeps that, and what may be used once.
+    pub folder: PathBuf,
+    /// Its bounds.
+    pub limits: RoundsLimits,
 }
 
 /// The greatest depth that the JSON parser follows.
@@ -123,12 +144,14 @@ impl Resolver {
             ("limits.start_timeout", limits.start_timeout),
             ("sessions.idle_timeout", sessions.idle_timeout),
             ("sessions.ask_timeout", sessions.ask_timeout),
+            ("request_state.ttl", file.request_state.ttl),
         ];
         let sizes = [
             ("http.max_body_size", http.max_body_size),
             ("limits.max_result_size", limits.max_result_size),
             ("limits.max_message_size", limits.max_message_size),
             ("sessions.stream_size", sessions.stream_size),
+            ("request_state.max_size", file.request_state.max_size),
         ];
         let zero_spans =
             spans.iter().filter(|(_, span)| span.is_some_and(|span| span.0.is_zero())).map(|(path, _)| *path);
@@ -158,7 +181,12 @@ impl Resolver {
         if max_header_bytes < 8 * KIB {
             self.problem("http.max_header_size", "this must be at least '8KiB'");
         }
+        let stream = StreamLimits {
+            max_events: self.positive("sessions.stream_events", sessions.stream_events, 256),
+            max_bytes: size(sessions.stream_size, MIB),
+        };
         let http_limits = HttpLimits {
+            stateless_stream: stream,
             max_body_bytes: size(http.max_body_size, 10 * MIB),
             max_depth,
             max_headers: self.positive("http.max_headers", http.max_headers, 64),
@@ -178,6 +206,8 @@ impl Resolver {
         };
         let server_limits = ServerLimits {
             max_calls: self.positive("limits.max_calls", limits.max_calls, 1024),
+            max_subscriptions: self.positive("limits.max_subscriptions", limits.max_subscriptions, 10_000),
+            max_subscribed_resources: sessions.max_subscriptions.unwrap_or(1024),
             session: SessionLimits {
                 max_calls: self.positive("sessions.max_calls", sessions.max_calls, 256),
                 max_asks: self.positive("sessions.max_asks", sessions.max_asks, 64),
@@ -185,10 +215,7 @@ impl Resolver {
                 max_subscriptions: self.positive("sessions.max_subscriptions", sessions.max_subscriptions, 1024),
                 max_ended_streams: self.positive("sessions.max_ended_streams", sessions.max_ended_streams, 16),
                 resume_for: span(sessions.resume_for, Duration::from_secs(120)),
-                stream: StreamLimits {
-                    max_events: self.positive("sessions.stream_events", sessions.stream_events, 256),
-                    max_bytes: size(sessions.stream_size, MIB),
-                },
+                stream,
             },
         };
         let dispatch = dispatch::Limits {
@@ -200,13 +227,26 @@ impl Resolver {
             max_sessions: self.positive("sessions.max_sessions", sessions.max_sessions, 10_000),
             idle_for: span(sessions.idle_timeout, Duration::from_secs(1800)),
         };
-        let server_info = ServerInfo {
+        let info = ServerInfo {
             name: server.name.clone().unwrap_or_else(|| "mcp-host".to_owned()),
             title: server.title.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: server.description.clone(),
             website: server.website.clone(),
         };
+        let face = ServerFace {
+            info,
+            stamped: server.in_results.unwrap_or(true),
+            protocols: file.protocol.unwrap_or_default(),
+        };
+        let identity = match &http.user_header {
+            None => IdentityRule::default(),
+            Some(header) => IdentityRule::from_header(header).unwrap_or_else(|| {
+                self.problem("http.user_header", "this is no name of a header");
+                IdentityRule::default()
+            }),
+        };
+        let request_state = self.request_state(&file);
         let stdio = overrides.stdio || file.stdio.unwrap_or(false) || address.is_none();
         let log_filter =
             overrides.log_filter.clone().or_else(|| log.filter.clone()).unwrap_or_else(|| "info".to_owned());
@@ -220,11 +260,40 @@ impl Resolver {
             dispatch,
             server: server_limits,
             store,
-            server_info,
+            face,
+            identity,
+            request_state,
+            skill_folders: file.skill_dirs.clone(),
             drain_timeout: span(limits.drain_timeout, Duration::from_secs(10)),
             log_format: log.format.unwrap_or_default(),
             log_filter,
             supervisor: self.supervisor(file, overrides),
+        }
+    }
+
+    fn request_state(&mut self, file: &File) -> RequestState {
+        let section = &file.request_state;
+        let folder = file.state_dir.clone().or_else(|| {
+            let folders = directories::ProjectDirs::from("", "", "mcp-host")?;
+            Some(folders.state_dir().unwrap_or_else(|| folders.data_local_dir()).to_owned())
+        });
+        let mut keys = Vec::new();
+        for (index, text) in section.keys.iter().enumerate() {
+            match STANDARD.decode(text).ok().and_then(|bytes| <[u8; Keys::BYTES]>::try_from(bytes).ok()) {
+                Some(key) => keys.push(key),
+                // The text itself is a secret.
+                None => self.problem(format!("request_state.keys.{index}"), "this is not 32 bytes in Base64"),
+            }
+        }
+        let rounds = self.positive("request_state.max_rounds", section.max_rounds, 16);
+        RequestState {
+            keys: keys.split_first().map(|(first, more)| Keys::new(*first, more)),
+            folder: folder.unwrap_or_default(),
+            limits: RoundsLimits {
+                ttl: span(section.ttl, Duration::from_secs(600)),
+                max_rounds: u32::try_from(rounds).unwrap_or(u32::MAX),
+                max_bytes: size(section.max_size, 256 * KIB),
+            },
         }
     }
 
@@ -269,6 +338,10 @@ impl Resolver {
         }
         let max_calls = section.max_calls.or(defaults.max_calls);
         let selection = Selection {
+            cache: CacheRule {
+                ttl: section.cache_ttl.or(defaults.cache_ttl).map(|span| span.0),
+                scope: section.cache_scope.or(defaults.cache_scope),
+            },
             prefix,
             allow: allow.map(|globs| self.globs(&format!("{path}.allow"), globs)),
             deny: deny.map(|globs| self.globs(&format!("{path}.deny"), globs)).unwrap_or_default(),

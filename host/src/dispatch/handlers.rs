@@ -1,13 +1,13 @@
 //! What differs between the methods.
 
 use super::outcome::fault;
-use super::{Dispatcher, Incoming, Outcome};
+use super::{Beginning, Dispatcher, Incoming, Outcome, complete};
 use crate::call::Failure;
 use crate::protocol::{
-    self, CompleteParams, CompletionReference, Fault, ListParams, Meta, Method, NamedParams, UriParams, read_meta,
-    read_params,
+    self, CacheHint, CacheScope, CompleteParams, CompletionReference, DirectoryParams, Fault, ListParams, Method,
+    NamedParams, ResultBody, UriParams, read_params,
 };
-use crate::registry::{Cursor, ListKind, Operation, Tool, closest};
+use crate::registry::{Cursor, ListKind, Operation, Reading, Tool, closest, page_of};
 use bytes::Bytes;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -18,17 +18,22 @@ type Handled = Result<Outcome, Fault>;
 impl Dispatcher {
     pub(super) fn call_tool(&self, incoming: &Incoming<'_>) -> Handled {
         let params: NamedParams<'_> = read_params(incoming.params)?;
-        let meta = read_meta(params.meta)?;
         let snapshot = self.registry.snapshot();
         let Some(tool) = snapshot.tool(&params.name) else {
             let names = snapshot.tools().iter().map(|tool| tool.name.as_str());
             return Err(unknown("tool", &params.name, closest(&params.name, names)));
         };
         let arguments = object(params.arguments)?;
+        let call = (incoming.begin)(Beginning {
+            meta: params.meta,
+            callee: &*tool.callee,
+            single_use: tool.definition.single_use,
+            arguments,
+            mirrored: &tool.mirrored,
+        })?;
         if let Some(refused) = tool.input.as_ref().and_then(|input| input.check(or_empty(arguments)).err()) {
-            return Ok(Outcome::Now(Ok(protocol::tool_error(&misfit(&tool.name, &refused)))));
+            return Ok(complete(protocol::tool_error(&misfit(&tool.name, &refused)).into()));
         }
-        let call = (incoming.begin)(&meta);
         let answer = tool.callee.call(Operation::Tool, &tool.definition.name, arguments.as_bytes(), &call);
         let (dialect, max_bytes) = (incoming.dialect, self.limits.max_result_bytes);
         let finished_by = Arc::clone(tool);
@@ -42,7 +47,7 @@ impl Dispatcher {
                 }
                 // What the model can act on is a result (2025-era T-08, T-09).
                 Err(Failure::InvalidArguments(message) | Failure::AskFailed(message)) => {
-                    Ok(protocol::tool_error(&message))
+                    Ok(protocol::tool_error(&message).into())
                 }
                 Err(failure) => Err(fault(tool.callee.plugin(), failure)),
             }
@@ -51,18 +56,27 @@ impl Dispatcher {
 
     pub(super) fn read_resource(&self, incoming: &Incoming<'_>) -> Handled {
         let params: UriParams<'_> = read_params(incoming.params)?;
-        let meta = read_meta(params.meta)?;
         let uri = params.checked_uri()?.to_owned();
         let snapshot = self.registry.snapshot();
-        let Some(callee) = snapshot.reader(&uri) else {
+        let Some(Reading { callee, cache, single_use }) = snapshot.reading(&uri) else {
             let uris = snapshot.resources().iter().map(|resource| resource.definition.uri.as_str());
             return Err(Fault::ResourceNotFound { suggestion: closest(&uri, uris), uri });
         };
-        let call = (incoming.begin)(&meta);
+        let call = (incoming.begin)(Beginning {
+            meta: params.meta,
+            callee: &*callee,
+            single_use,
+            arguments: "",
+            mirrored: &[],
+        })?;
         let answer = callee.call(Operation::Resource, &uri, b"", &call);
-        let (plugin, max_bytes) = (Arc::clone(callee.plugin()), self.limits.max_result_bytes);
+        let (plugin, max_bytes, dialect) =
+            (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
+        let asked_by = Arc::clone(&call);
         Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
-            Ok(bytes) => protocol::resource_result(bytes, max_bytes).map_err(|error| broken(&plugin, &error)),
+            Ok(bytes) => protocol::resource_result(dialect, bytes, max_bytes)
+                .map(|body| body.cached(if asked_by.is_personal() { private(cache) } else { cache }))
+                .map_err(|error| broken(&plugin, &error)),
             Err(Failure::NotFound(_)) => Err(Fault::ResourceNotFound { uri, suggestion: None }),
             Err(failure) => Err(fault(&plugin, failure)),
         }))
@@ -70,15 +84,20 @@ impl Dispatcher {
 
     pub(super) fn get_prompt(&self, incoming: &Incoming<'_>) -> Handled {
         let params: NamedParams<'_> = read_params(incoming.params)?;
-        let meta = read_meta(params.meta)?;
         let snapshot = self.registry.snapshot();
         let Some(prompt) = snapshot.prompt(&params.name) else {
             let names = snapshot.prompts().iter().map(|prompt| prompt.name.as_str());
             return Err(unknown("prompt", &params.name, closest(&params.name, names)));
         };
         let arguments = object(params.arguments)?;
-        let call = (incoming.begin)(&meta);
         let callee = &prompt.callee;
+        let call = (incoming.begin)(Beginning {
+            meta: params.meta,
+            callee: &**callee,
+            single_use: prompt.definition.single_use,
+            arguments,
+            mirrored: &[],
+        })?;
         let answer = callee.call(Operation::Prompt, &prompt.definition.name, arguments.as_bytes(), &call);
         let (plugin, max_bytes, dialect) =
             (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
@@ -115,7 +134,7 @@ impl Dispatcher {
         }
         if !completes.contains(&argument) {
             let nothing = json!({"completion": {"values": [], "total": 0, "hasMore": false}});
-            return Ok(Outcome::Now(Ok(nothing.to_string().into())));
+            return Ok(complete(nothing.into()));
         }
         let payload = json!({
             "kind": kind,
@@ -123,7 +142,13 @@ impl Dispatcher {
             "value": &*params.argument.value,
             "context": params.context.arguments,
         });
-        let call = (incoming.begin)(&Meta::default());
+        let call = (incoming.begin)(Beginning {
+            meta: None,
+            callee: &**callee,
+            single_use: false,
+            arguments: "",
+            mirrored: &[],
+        })?;
         let answer = callee.call(Operation::Complete, name, payload.to_string().as_bytes(), &call);
         let (plugin, max_bytes) = (Arc::clone(callee.plugin()), self.limits.max_result_bytes);
         Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
@@ -134,21 +159,68 @@ impl Dispatcher {
 
     pub(super) fn list(&self, incoming: &Incoming<'_>) -> Handled {
         let params: ListParams<'_> = read_params(incoming.params)?;
-        let cursor = params
-            .cursor
-            .map(|cursor| {
-                Cursor::decode(&cursor).ok_or_else(|| Fault::invalid_params("this cursor is not one of ours"))
-            })
-            .transpose()?;
+        let cursor = cursor(params.cursor.as_deref())?;
         let kind = match incoming.method {
             Method::ListResources => ListKind::Resources,
             Method::ListTemplates => ListKind::Templates,
             Method::ListPrompts => ListKind::Prompts,
+            Method::ListSkills => ListKind::Skills,
             _ => ListKind::Tools,
         };
-        let page = self.registry.snapshot().page(incoming.dialect, kind, cursor.as_ref(), self.limits.page_size);
-        Ok(Outcome::Now(Ok(Bytes::from(page))))
+        let snapshot = self.registry.snapshot();
+        let page = snapshot.page(incoming.dialect, kind, cursor.as_ref(), self.limits.page_size);
+        Ok(complete(ResultBody::from(Bytes::from(page)).cached(snapshot.hint(kind))))
     }
+
+    pub(super) fn discover(&self, incoming: &Incoming<'_>) -> Outcome {
+        let snapshot = self.registry.snapshot();
+        let body = ResultBody::from(protocol::discover_result(incoming.dialect, snapshot.offered()));
+        complete(body.cached(snapshot.hint_of_all()))
+    }
+
+    /// The methods that exist where there are skills (2026-07-28 SK).
+    pub(super) fn skills(&self, incoming: &Incoming<'_>) -> Handled {
+        let snapshot = self.registry.snapshot();
+        let hint = snapshot.hint(ListKind::Skills);
+        let (method, method_name) = match incoming.method {
+            Method::GetSkill => (Method::GetSkill, "skills/get"),
+            Method::ReadDirectory => (Method::ReadDirectory, "resources/directory/read"),
+            other => (other, "skills/list"),
+        };
+        if snapshot.skills().is_empty() {
+            return Err(Fault::UnknownMethod { method: method_name.to_owned() });
+        }
+        match method {
+            Method::GetSkill => {
+                let params: UriParams<'_> = read_params(incoming.params)?;
+                let uri = params.checked_uri()?;
+                let skill = snapshot.skills().iter().find(|skill| skill.uri() == uri).ok_or_else(|| not_found(uri))?;
+                Ok(complete(ResultBody::from(json!({"skill": skill.entry()})).cached(hint)))
+            }
+            Method::ReadDirectory => {
+                let params: DirectoryParams<'_> = read_params(incoming.params)?;
+                let cursor = cursor(params.cursor.as_deref())?;
+                let children = snapshot.skills().iter().find_map(|skill| skill.children(&params.uri));
+                let children = children.ok_or_else(|| not_found(&params.uri))?;
+                Ok(complete(ResultBody::from(page_of(children, cursor.as_ref(), self.limits.page_size)).cached(hint)))
+            }
+            _ => self.list(incoming),
+        }
+    }
+}
+
+fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Fault> {
+    text.map(|text| Cursor::decode(text).ok_or_else(|| Fault::invalid_params("this cursor is not one of ours")))
+        .transpose()
+}
+
+fn not_found(uri: &str) -> Fault {
+    Fault::ResourceNotFound { uri: uri.chars().take(MAX_QUOTED_CHARS).collect(), suggestion: None }
+}
+
+/// The same, but for whoever asked alone.
+fn private(hint: CacheHint) -> CacheHint {
+    CacheHint { scope: CacheScope::Private, ..hint }
 }
 
 fn unknown(kind: &'static str, name: &str, suggestion: Option<String>) -> Fault {

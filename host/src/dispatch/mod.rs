@@ -7,11 +7,11 @@
 mod handlers;
 mod outcome;
 
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Resolution};
 
 use crate::call::Call;
-use crate::protocol::{Dialect, Fault, Meta, Method};
-use crate::registry::Registry;
+use crate::protocol::{Dialect, Fault, Method, ResultBody};
+use crate::registry::{Callee, MirroredParam, Registry};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,23 @@ pub struct Incoming<'a> {
     pub method: Method,
     /// With which params.
     pub params: Option<&'a RawValue>,
-    /// Makes the call, for methods that become one.
-    pub begin: &'a dyn Fn(&Meta) -> Arc<Call>,
+    /// Makes the call, for methods that become one, or refuses it.
+    pub begin: &'a dyn Fn(Beginning<'_>) -> Result<Arc<Call>, Fault>,
+}
+
+/// What is known of a call when it begins.
+#[derive(Clone, Copy)]
+pub struct Beginning<'a> {
+    /// `_meta` of the request.
+    pub meta: Option<&'a RawValue>,
+    /// Who will answer.
+    pub callee: &'a dyn Callee,
+    /// Whether the client's answers count once.
+    pub single_use: bool,
+    /// The arguments: a JSON object, or nothing.
+    pub arguments: &'a str,
+    /// Those of them that clients repeat elsewhere.
+    pub mirrored: &'a [MirroredParam],
 }
 
 impl Dispatcher {
@@ -76,13 +91,20 @@ impl Dispatcher {
             Method::ListTools | Method::ListResources | Method::ListTemplates | Method::ListPrompts => {
                 self.list(incoming)
             }
-            Method::Ping => Ok(Outcome::Now(Ok(bytes::Bytes::from_static(b"{}")))),
-            Method::Initialize | Method::Subscribe | Method::Unsubscribe | Method::SetLogLevel => {
-                Err(Fault::HostFailed { reason: "a session's method came without a session".to_owned() })
+            Method::ListSkills | Method::GetSkill | Method::ReadDirectory => self.skills(incoming),
+            Method::Discover => Ok(self.discover(incoming)),
+            Method::Ping => Ok(complete(ResultBody::from(bytes::Bytes::from_static(b"{}")))),
+            Method::Initialize | Method::Subscribe | Method::Unsubscribe | Method::SetLogLevel | Method::Listen => {
+                Err(Fault::HostFailed { reason: "a method of a connection came without one".to_owned() })
             }
         };
         handled.unwrap_or_else(|fault| Outcome::Now(Err(fault)))
     }
+}
+
+/// An outcome that is here.
+fn complete(body: ResultBody) -> Outcome {
+    Outcome::Now(Ok(Resolution::Complete(body)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 use super::*;
-use crate::call::{AskError, AskFuture, Deadline, Failure, LogMessage, Peer, Progress};
-use crate::protocol::{Ask, ClientProfile};
+use crate::call::{AskError, AskFuture, Asked, Deadline, Failure, LogMessage, Peer, Progress, SuspendFuture};
+use crate::protocol::{Ask, AskRequest, ClientProfile};
 use crate::registry::{Answer, Callee, Offer, Operation, Selection, build};
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +11,10 @@ struct Fake(Arc<str>);
 impl Callee for Fake {
     fn plugin(&self) -> &Arc<str> {
         &self.0
+    }
+
+    fn version(&self) -> &str {
+        "1"
     }
 
     fn call(&self, operation: Operation, name: &str, payload: &[u8], call: &Arc<Call>) -> Answer {
@@ -27,8 +30,12 @@ impl Callee for Fake {
             }
             (Operation::Tool, "asks") => {
                 let call = Arc::clone(call);
+                let Asked::Live(request) = call.consult("roots", Ask::Roots) else {
+                    // A call that is to be run again hangs until it is dropped.
+                    return Answer::Pending(Box::pin(std::future::pending()));
+                };
                 Answer::Pending(Box::pin(async move {
-                    match call.ask(Ask::Roots).await {
+                    match call.ask(request).await {
                         Ok(_) => Ok(text("asked")),
                         Err(error) => Err(Failure::AskFailed(error.to_string())),
                     }
@@ -43,12 +50,15 @@ impl Callee for Fake {
     }
 }
 
-/// A client that takes a minute to answer.
-struct Slow(ClientProfile);
+/// A client that takes a minute to answer, or one that answers with another request.
+struct Slow {
+    client: ClientProfile,
+    suspends: bool,
+}
 
 impl Peer for Slow {
     fn client(&self) -> &ClientProfile {
-        &self.0
+        &self.client
     }
 
     fn wants_progress(&self) -> bool {
@@ -63,12 +73,25 @@ impl Peer for Slow {
 
     fn elicitation_done(&self, _: &str) {}
 
-    fn ask(&self, _: Ask) -> AskFuture<'_> {
+    fn consult(&self, _: &str, _: Ask) -> Asked {
+        if self.suspends { Asked::Suspended(CancellationToken::new()) } else { Asked::Live(roots()) }
+    }
+
+    fn suspended(&self) -> Option<SuspendFuture<'_>> {
+        let asks = vec![("roots".to_owned(), roots())];
+        self.suspends.then(|| Box::pin(std::future::ready(asks)) as SuspendFuture<'_>)
+    }
+
+    fn ask(&self, _: AskRequest) -> AskFuture<'_> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             Err(AskError::Gone)
         })
     }
+}
+
+fn roots() -> AskRequest {
+    AskRequest { method: "roots/list", params: json!({}) }
 }
 
 fn dispatcher() -> Dispatcher {
@@ -92,19 +115,34 @@ fn dispatcher() -> Dispatcher {
 
 /// What a request comes to: its result, or its fault in words.
 async fn run(method: Method, params: Value, cancel: &CancellationToken) -> Result<Value, String> {
+    match resolve(method, params, cancel, false).await {
+        Ok(Resolution::Complete(body)) => Ok(serde_json::from_slice(&body.json).unwrap()),
+        Ok(other) => panic!("{other:?}"),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+async fn resolve(
+    method: Method,
+    params: Value,
+    cancel: &CancellationToken,
+    suspends: bool,
+) -> Result<Resolution, Fault> {
     let dispatcher = dispatcher();
     let params = serde_json::value::to_raw_value(&params).unwrap();
-    let begin = |_: &Meta| {
+    let begin = |_: Beginning<'_>| {
         let deadline = Deadline::after(dispatcher.limits().call_timeout);
-        Arc::new(Call::new(Arc::new(Slow(ClientProfile::default())), deadline, cancel.clone()))
+        let client = Slow { client: ClientProfile::default(), suspends };
+        let call = Call::new(Arc::new(client), deadline, cancel.clone());
+        call.record("step".to_owned(), json!(7));
+        Ok(Arc::new(call))
     };
     let dialect = Dialect::stateful("2025-11-25").unwrap();
     let outcome = dispatcher.dispatch(&Incoming { dialect, method, params: Some(&params), begin: &begin });
-    let result: Result<Bytes, Fault> = match outcome {
+    match outcome {
         Outcome::Now(result) => result,
         Outcome::Later(result) => result.await,
-    };
-    result.map(|bytes| serde_json::from_slice(&bytes).unwrap()).map_err(|fault| fault.to_string())
+    }
 }
 
 async fn tool(name: &str, arguments: Value) -> Result<Value, String> {
@@ -146,6 +184,15 @@ async fn a_schema_that_the_callee_does_not_check_is_checked_here() {
 async fn a_call_beyond_its_time_is_given_up_and_the_time_of_an_answer_does_not_count() {
     assert_eq!(tool("later", json!({})).await, Ok(text("later")));
     assert_eq!(tool("asks", json!({})).await, Ok(error("the client is gone")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_another_request_ends_with_its_questions() {
+    let cancel = CancellationToken::new();
+    let asked = resolve(Method::CallTool, json!({"name": "asks"}), &cancel, true).await;
+    let recorded = [("step".to_owned(), json!(7))].into();
+    assert_eq!(asked, Ok(Resolution::InputRequired { asks: vec![("roots".to_owned(), roots())], recorded }));
+    assert!(cancel.is_cancelled(), "what still runs is told so");
 }
 
 #[tokio::test(start_paused = true)]

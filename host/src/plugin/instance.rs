@@ -67,12 +67,6 @@ impl Instance {
         Arc::clone(&self.manifest.read())
     }
 
-    /// Its version.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
     /// Calls that are under way, those that nobody waits for any more included.
     #[must_use]
     pub fn calls(&self) -> usize {
@@ -104,6 +98,10 @@ impl Instance {
 impl Callee for Instance {
     fn plugin(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn version(&self) -> &str {
+        &self.version
     }
 
     fn call(&self, operation: Operation, name: &str, payload: &[u8], call: &Arc<Call>) -> Answer {

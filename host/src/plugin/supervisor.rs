@@ -8,7 +8,7 @@ use super::{
     Candidate, DiscoverError, InspectError, Inspected, Instance, InstanceLimits, StageDirectory, StageError, Staged,
     discover, inspect,
 };
-use crate::registry::{Change, Offer, Registry, Selection, build};
+use crate::registry::{Callee as _, Change, Offer, Registry, Selection, build};
 use crate::rt::{Blocking, BlockingError, Drain};
 use mcp_plugin_api::abi::Metadata;
 use parking_lot::Mutex;
@@ -116,12 +116,17 @@ pub enum Trouble {
     /// A required plugin is not there.
     #[error("the required plugin '{0}' is not in any plugin folder")]
     RequiredMissing(String),
+    /// Something that is served beside the plugins is left out.
+    #[error("{0}")]
+    Beside(String),
 }
 
 /// Loads plugins, keeps the catalogue up to date, and ends them.
 pub struct Supervisor {
     config: SupervisorConfig,
     registry: Registry,
+    /// What is offered beside the plugins.
+    beside: Vec<Offer>,
     state: Mutex<State>,
     /// Held while a catalogue is built and published, so that an older one never replaces a newer.
     publishing: Mutex<()>,
@@ -137,10 +142,16 @@ struct State {
 }
 
 impl Supervisor {
-    /// A supervisor that publishes into `registry`.
+    /// A supervisor that publishes into `registry`: the plugins' offers, and those of `beside`.
     #[must_use]
-    pub fn new(config: SupervisorConfig, registry: Registry) -> Self {
-        Self { config, registry, state: Mutex::default(), publishing: Mutex::default() }
+    pub fn new(config: SupervisorConfig, registry: Registry, beside: Vec<Offer>) -> Self {
+        Self { config, registry, beside, state: Mutex::default(), publishing: Mutex::default() }
+    }
+
+    /// Reports something beside the plugins that is left out.
+    pub fn report_beside(&self, problem: &(dyn std::error::Error + 'static)) {
+        report_chain("left out", problem);
+        self.state.lock().troubles.push(Trouble::Beside(chain(problem)));
     }
 
     /// Loads all plugins, side by side, and publishes what they offer.
@@ -153,6 +164,7 @@ impl Supervisor {
                 report_chain("plugins cannot be loaded", &error);
                 self.state.lock().troubles.push(error.into());
                 self.check_required();
+                self.publish();
                 return;
             }
         };
@@ -271,16 +283,12 @@ impl Supervisor {
     /// Builds the catalogue of all instances, and publishes it.
     fn publish(&self) {
         let _publishing = self.publishing.lock();
-        let offers: Vec<Offer> = self
-            .instances()
-            .into_iter()
-            .map(|instance| Offer {
-                manifest: instance.manifest(),
-                selection: self.config_of(crate::registry::Callee::plugin(&*instance)).selection.clone(),
-                callee: instance,
-            })
-            .collect();
-        let (snapshot, clashes) = build(offers);
+        let plugins = self.instances().into_iter().map(|instance| Offer {
+            manifest: instance.manifest(),
+            selection: self.config_of(crate::registry::Callee::plugin(&*instance)).selection.clone(),
+            callee: instance,
+        });
+        let (snapshot, clashes) = build(plugins.chain(self.beside.iter().cloned()).collect());
         let clashes: Vec<String> = clashes.iter().map(ToString::to_string).collect();
         clashes.iter().for_each(|clash| tracing::error!("{clash}"));
         self.state.lock().clashes = clashes;

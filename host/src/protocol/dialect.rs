@@ -1,7 +1,7 @@
 //! The revisions, and what each of them has: one table, decided once.
 
 use super::Method;
-use super::method::STATEFUL_METHODS;
+use super::method::{STATEFUL_METHODS, STATELESS_METHODS};
 
 /// A family of revisions that share how a conversation works.
 #[derive(Debug)]
@@ -14,6 +14,9 @@ pub struct Era {
 
 /// Revisions with `initialize` and a session: 2024-11-05 to 2025-11-25.
 pub static STATEFUL_ERA: Era = Era { name: "stateful", methods: STATEFUL_METHODS };
+
+/// Revisions in which every request stands for itself: 2026-07-28.
+static STATELESS_ERA: Era = Era { name: "stateless", methods: STATELESS_METHODS };
 
 impl Era {
     /// The method of a name.
@@ -58,6 +61,8 @@ pub struct Features {
     pub third_wave: bool,
     /// Icons, URL elicitation, rich forms, sampling with tools, the server's description.
     pub fourth_wave: bool,
+    /// Any JSON as structured result; results that say their type, how long they keep and who gave them; own codes.
+    pub fifth_wave: bool,
     /// An empty event first on every stream, and `retry` before a planned end (2025-era H-09, H-10).
     pub primed_streams: bool,
 }
@@ -67,11 +72,15 @@ const OLDEST: Features = Features {
     second_wave: false,
     third_wave: false,
     fourth_wave: false,
+    fifth_wave: false,
     primed_streams: false,
 };
 
-/// The stateful revisions, oldest first.
-static STATEFUL: [Dialect; 4] = [
+/// How many of the dialects are stateful; they come first.
+const STATEFUL_COUNT: usize = 4;
+
+/// All revisions, oldest first.
+static ALL: [Dialect; STATEFUL_COUNT + 1] = [
     Dialect { revision: "2024-11-05", index: 0, era: &STATEFUL_ERA, features: OLDEST },
     Dialect {
         revision: "2025-03-26",
@@ -95,30 +104,62 @@ static STATEFUL: [Dialect; 4] = [
             third_wave: true,
             fourth_wave: true,
             primed_streams: true,
+            ..OLDEST
+        },
+    },
+    Dialect {
+        revision: "2026-07-28",
+        index: 4,
+        era: &STATELESS_ERA,
+        features: Features {
+            batches: Batches::Refused,
+            second_wave: true,
+            third_wave: true,
+            fourth_wave: true,
+            fifth_wave: true,
+            primed_streams: false,
         },
     },
 ];
 
 impl Dialect {
     /// How many dialects there are.
-    pub const COUNT: usize = STATEFUL.len();
+    pub const COUNT: usize = ALL.len();
 
     /// The stateful dialect of a revision.
     #[must_use]
     pub fn stateful(revision: &str) -> Option<&'static Self> {
-        STATEFUL.iter().find(|dialect| dialect.revision == revision)
+        ALL[..STATEFUL_COUNT].iter().find(|dialect| dialect.revision == revision)
+    }
+
+    /// The stateless dialect of a revision.
+    #[must_use]
+    pub fn stateless(revision: &str) -> Option<&'static Self> {
+        Self::all_stateless().iter().find(|dialect| dialect.revision == revision)
+    }
+
+    /// The stateless dialects, oldest first.
+    #[must_use]
+    pub fn all_stateless() -> &'static [Self] {
+        &ALL[STATEFUL_COUNT..]
+    }
+
+    /// The newest dialect: it shows everything there is, and its faults are told where no dialect is known yet.
+    #[must_use]
+    pub fn newest_stateless() -> &'static Self {
+        &ALL[ALL.len() - 1]
     }
 
     /// The dialect of a session whose client asked for `requested`: that one, or else the newest (2025-era L-03, L-04).
     #[must_use]
     pub fn negotiate(requested: &str) -> &'static Self {
-        Self::stateful(requested).unwrap_or(&STATEFUL[STATEFUL.len() - 1])
+        Self::stateful(requested).unwrap_or(&ALL[STATEFUL_COUNT - 1])
     }
 
     /// All dialects, oldest first.
     #[must_use]
     pub fn all() -> &'static [Self] {
-        &STATEFUL
+        &ALL
     }
 }
 
@@ -141,5 +182,13 @@ mod tests {
         for (place, dialect) in Dialect::all().iter().enumerate() {
             assert_eq!(dialect.index, place);
         }
+    }
+
+    #[test]
+    fn the_eras_do_not_share_a_revision() {
+        assert_eq!(Dialect::stateless("2026-07-28").map(|it| it.era.name), Some("stateless"));
+        assert!(Dialect::stateful("2026-07-28").is_none());
+        assert!(Dialect::stateless("2025-11-25").is_none());
+        assert_eq!(Dialect::newest_stateless().revision, "2026-07-28");
     }
 }

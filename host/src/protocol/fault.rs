@@ -31,6 +31,24 @@ pub enum Fault {
     /// The session is open already.
     #[error("this session is initialized already")]
     AlreadyInitialized,
+    /// What the request must say of itself is missing or has the wrong type (2026-07-28 M-01).
+    #[error("{reason}")]
+    InvalidMeta {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The request names a revision that is not served (2026-07-28 V-01).
+    #[error("the protocol version '{requested}' is not supported")]
+    UnsupportedRevision {
+        /// The revision.
+        requested: String,
+    },
+    /// A header does not say what the body says (2026-07-28 H-05 to H-10).
+    #[error("{reason}")]
+    HeaderMismatch {
+        /// Which one.
+        reason: String,
+    },
     /// The message may not come in this form.
     #[error("{reason}")]
     InvalidRequest {
@@ -120,6 +138,24 @@ fn hint(suggestion: &Option<String>) -> String {
     suggestion.as_ref().map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
 }
 
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was taken, and this is the outcome.
+    Answered,
+    /// It was not taken: it lacks what every request must have, or its client cannot do what it needs.
+    Unacceptable,
+    /// Its method is not known.
+    UnknownMethod,
+    /// It will be taken another time, or elsewhere.
+    Unavailable,
+}
+
+/// A capability, such as `elicitation.url`, as the object in which a client would declare it.
+fn as_object(capability: &str) -> Value {
+    capability.rsplit('.').fold(json!({}), |inner, key| json!({key: inner}))
+}
+
 /// An error as it goes onto the wire.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WireError {
@@ -148,6 +184,21 @@ impl Fault {
         }
     }
 
+    /// How far the request came, for transports whose replies have a status (2026-07-28 H-11).
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match self {
+            Self::UnknownMethod { .. } => Standing::UnknownMethod,
+            Self::InvalidMeta { .. }
+            | Self::UnsupportedRevision { .. }
+            | Self::HeaderMismatch { .. }
+            | Self::InvalidRequest { .. }
+            | Self::MissingCapability { .. } => Standing::Unacceptable,
+            Self::ShuttingDown => Standing::Unavailable,
+            _ => Standing::Answered,
+        }
+    }
+
     /// The error as a dialect writes it.
     #[must_use]
     pub fn on_the_wire(&self, dialect: &Dialect) -> WireError {
@@ -155,18 +206,35 @@ impl Fault {
         const RESOURCE_NOT_FOUND: i32 = -32002;
         /// 2025-era C-17.
         const URL_ELICITATION_REQUIRED: i32 = -32042;
+        /// 2026-07-28 M-08.
+        const HEADER_MISMATCH: i32 = -32020;
+        /// 2026-07-28 M-04.
+        const MISSING_CLIENT_CAPABILITY: i32 = -32021;
+        /// 2026-07-28 V-01.
+        const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
+        let own_codes = dialect.features.fifth_wave;
         let (code, data) = match self {
             Self::UnknownMethod { .. } => (code::METHOD_NOT_FOUND, None),
             Self::NotInitialized | Self::AlreadyInitialized | Self::InvalidRequest { .. } => {
                 (code::INVALID_REQUEST, None)
             }
             Self::InvalidParams { data, .. } => (code::INVALID_PARAMS, data.clone()),
-            Self::UnknownName { .. } => (code::INVALID_PARAMS, None),
+            Self::UnknownName { .. } | Self::InvalidMeta { .. } => (code::INVALID_PARAMS, None),
+            Self::UnsupportedRevision { requested } => {
+                let supported: Vec<&str> = Dialect::all_stateless().iter().map(|dialect| dialect.revision).collect();
+                (UNSUPPORTED_PROTOCOL_VERSION, Some(json!({"supported": supported, "requested": requested})))
+            }
+            Self::HeaderMismatch { .. } => (HEADER_MISMATCH, None),
+            // 2026-07-28 L-07.
+            Self::ResourceNotFound { uri, .. } if own_codes => (code::INVALID_PARAMS, Some(json!({"uri": uri}))),
             Self::ResourceNotFound { uri, .. } => (RESOURCE_NOT_FOUND, Some(json!({"uri": uri}))),
+            Self::MissingCapability { capability } if own_codes => {
+                (MISSING_CLIENT_CAPABILITY, Some(json!({"requiredCapabilities": as_object(capability)})))
+            }
             Self::MissingCapability { capability } => {
                 (code::INVALID_REQUEST, Some(json!({"requiredCapability": capability})))
             }
-            Self::UrlRequired { data, .. } if dialect.features.fourth_wave => {
+            Self::UrlRequired { data, .. } if dialect.features.fourth_wave && !own_codes => {
                 (URL_ELICITATION_REQUIRED, Some(data.clone()))
             }
             Self::UrlRequired { .. } => (code::INVALID_REQUEST, None),
@@ -179,5 +247,37 @@ impl Fault {
             | Self::HostFailed { .. } => (code::INTERNAL_ERROR, None),
         };
         WireError { code, message: self.to_string(), data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(fault: Fault, revision: &str, code: i32, data: Value) {
+        let dialect = Dialect::all().iter().find(|dialect| dialect.revision == revision).unwrap();
+        let error = fault.on_the_wire(dialect);
+        assert_eq!((error.code, error.data.unwrap_or_default()), (code, data), "{revision}: {fault:?}");
+    }
+
+    #[test]
+    fn each_era_has_codes_of_its_own() {
+        let not_found = || Fault::ResourceNotFound { uri: "a:b".to_owned(), suggestion: None };
+        check(not_found(), "2025-11-25", -32002, json!({"uri": "a:b"}));
+        check(not_found(), "2026-07-28", -32602, json!({"uri": "a:b"}));
+        let missing = || Fault::MissingCapability { capability: "elicitation.url".to_owned() };
+        check(missing(), "2025-11-25", -32600, json!({"requiredCapability": "elicitation.url"}));
+        check(missing(), "2026-07-28", -32021, json!({"requiredCapabilities": {"elicitation": {"url": {}}}}));
+        let url = || Fault::UrlRequired { message: String::new(), data: json!([1]) };
+        check(url(), "2025-11-25", -32042, json!([1]));
+        check(url(), "2025-06-18", -32600, Value::Null);
+        check(url(), "2026-07-28", -32600, Value::Null);
+    }
+
+    #[test]
+    fn an_unknown_revision_is_told_those_that_are_served() {
+        let fault = Fault::UnsupportedRevision { requested: "v9".to_owned() };
+        check(fault, "2026-07-28", -32022, json!({"supported": ["2026-07-28"], "requested": "v9"}));
     }
 }

@@ -1,7 +1,8 @@
 //! The handshake of the stateful era (2025-era L-02, L-07).
 
 use super::client::{Capabilities, Implementation};
-use super::{ClientProfile, Dialect, Fault, read_params};
+use super::discover::capabilities;
+use super::{ClientProfile, Dialect, Fault, Offered, read_params};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -51,19 +52,9 @@ pub struct ServerInfo {
     pub website: Option<String>,
 }
 
-/// The result of `initialize`.
-#[must_use]
-pub fn initialize_result(dialect: &Dialect, server: &ServerInfo, instructions: Option<&str>) -> Value {
+/// The server's name and version, and what a dialect has beside them.
+pub(super) fn info(dialect: &Dialect, server: &ServerInfo) -> Map<String, Value> {
     let features = &dialect.features;
-    let mut capabilities = json!({
-        "logging": {},
-        "prompts": {"listChanged": true},
-        "resources": {"subscribe": true, "listChanged": true},
-        "tools": {"listChanged": true},
-    });
-    if features.second_wave {
-        capabilities["completions"] = json!({});
-    }
     let mut info = Map::new();
     info.insert("name".to_owned(), server.name.clone().into());
     info.insert("version".to_owned(), server.version.clone().into());
@@ -79,12 +70,18 @@ pub fn initialize_result(dialect: &Dialect, server: &ServerInfo, instructions: O
         put("description", &server.description);
         put("websiteUrl", &server.website);
     }
+    info
+}
+
+/// The result of `initialize`.
+#[must_use]
+pub fn initialize_result(dialect: &Dialect, server: &ServerInfo, offered: Offered<'_>) -> Value {
     let mut result = json!({
         "protocolVersion": dialect.revision,
-        "capabilities": capabilities,
-        "serverInfo": info,
+        "capabilities": capabilities(dialect, offered),
+        "serverInfo": info(dialect, server),
     });
-    if let Some(instructions) = instructions {
+    if let Some(instructions) = offered.instructions {
         result["instructions"] = instructions.into();
     }
     result

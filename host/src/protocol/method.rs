@@ -29,6 +29,28 @@ pub enum Method {
     Complete,
     /// Sets which log messages the client wants.
     SetLogLevel,
+    /// Asks what the server is.
+    Discover,
+    /// Asks to hear of changes, on a stream of its own.
+    Listen,
+    /// Lists skills.
+    ListSkills,
+    /// Gets a skill.
+    GetSkill,
+    /// Lists what is in a folder of resources.
+    ReadDirectory,
+}
+
+impl Method {
+    /// The member of the params that says what the request is about, which headers repeat (2026-07-28 H-07).
+    #[must_use]
+    pub fn subject(self) -> Option<&'static str> {
+        match self {
+            Self::CallTool | Self::GetPrompt => Some("name"),
+            Self::ReadResource => Some("uri"),
+            _ => None,
+        }
+    }
 }
 
 /// The methods of the stateful era.
@@ -46,4 +68,21 @@ pub(super) const STATEFUL_METHODS: &[(&str, Method)] = &[
     ("logging/setLevel", Method::SetLogLevel),
     ("ping", Method::Ping),
     ("initialize", Method::Initialize),
+];
+
+/// The methods of the stateless era (2026-07-28 V-07: what was removed is unknown).
+pub(super) const STATELESS_METHODS: &[(&str, Method)] = &[
+    ("tools/call", Method::CallTool),
+    ("tools/list", Method::ListTools),
+    ("resources/read", Method::ReadResource),
+    ("resources/list", Method::ListResources),
+    ("resources/templates/list", Method::ListTemplates),
+    ("prompts/get", Method::GetPrompt),
+    ("prompts/list", Method::ListPrompts),
+    ("completion/complete", Method::Complete),
+    ("server/discover", Method::Discover),
+    ("subscriptions/listen", Method::Listen),
+    ("skills/list", Method::ListSkills),
+    ("skills/get", Method::GetSkill),
+    ("resources/directory/read", Method::ReadDirectory),
 ];

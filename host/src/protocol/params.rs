@@ -77,6 +77,42 @@ pub struct ListParams<'a> {
     pub cursor: Option<Text<'a>>,
 }
 
+/// `resources/directory/read`.
+#[derive(Debug, Deserialize)]
+pub struct DirectoryParams<'a> {
+    /// Which folder.
+    #[serde(borrow)]
+    pub uri: Text<'a>,
+    /// Where the page before ended.
+    #[serde(borrow)]
+    pub cursor: Option<Text<'a>>,
+}
+
+/// `subscriptions/listen` (2026-07-28 N-01).
+#[derive(Debug, Deserialize)]
+pub struct ListenParams {
+    /// What the client wants to hear of.
+    pub notifications: ListenFilter,
+}
+
+/// What a client wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListenFilter {
+    /// Changes of the list of tools.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tools_list_changed: bool,
+    /// Changes of the list of prompts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub prompts_list_changed: bool,
+    /// Changes of the list of resources.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resources_list_changed: bool,
+    /// Updates of these resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resource_subscriptions: Vec<String>,
+}
+
 /// `completion/complete` (2025-era U-10).
 #[derive(Debug, Deserialize)]
 pub struct CompleteParams<'a> {

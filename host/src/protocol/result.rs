@@ -2,9 +2,9 @@
 //!
 //! The common case passes through untouched: a newest client gets the plugin's bytes as they are.
 
-use super::Dialect;
+use super::{Dialect, ResultBody};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -33,10 +33,17 @@ pub enum ResultError {
 struct ToolResultView<'a> {
     #[serde(borrow)]
     content: &'a RawValue,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     structured_content: Option<&'a RawValue>,
     #[serde(default)]
     is_error: bool,
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<&'a RawValue>,
+}
+
+/// Keeps `null` apart from nothing: it may be a structured result (2026-07-28 L-03).
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Checks a tool's result and writes it in a dialect. `check_structured` judges the structured part, if there is one.
@@ -48,7 +55,7 @@ pub fn tool_result(
     bytes: Vec<u8>,
     max_bytes: usize,
     check_structured: impl FnOnce(Option<&RawValue>) -> Result<(), String>,
-) -> Result<Bytes, ResultError> {
+) -> Result<ResultBody, ResultError> {
     let text = text_of(&bytes, max_bytes)?;
     let view: ToolResultView<'_> = serde_json::from_str(text).map_err(wrong_shape)?;
     if !view.content.get().starts_with('[') {
@@ -58,11 +65,12 @@ pub fn tool_result(
         check_structured(view.structured_content).map_err(ResultError::WrongShape)?;
     }
     let features = &dialect.features;
-    // Only objects may be structured results in this era (2025-era T-05); the text copy stays.
-    let keeps_structured =
-        view.structured_content.is_none_or(|value| features.third_wave && value.get().starts_with('{'));
-    if features.fourth_wave && keeps_structured {
-        return Ok(one_line(bytes));
+    // Only objects may be structured results in the stateful era (2025-era T-05); the text copy stays.
+    let keeps_structured = view
+        .structured_content
+        .is_none_or(|value| features.fifth_wave || (features.third_wave && value.get().starts_with('{')));
+    if features.fourth_wave && keeps_structured && !is_own_meta(dialect, view.meta) {
+        return Ok(one_line(bytes).into());
     }
     let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
     if !keeps_structured {
@@ -71,61 +79,85 @@ pub fn tool_result(
     if let Some(Value::Array(content)) = result.get_mut("content") {
         content.iter_mut().for_each(|block| degrade_content(dialect, block));
     }
-    Ok(Value::Object(result).to_string().into())
+    Ok(with_own_meta(dialect, result))
+}
+
+/// Whether a result has a `_meta` where its era has members of its own.
+fn is_own_meta(dialect: &Dialect, meta: Option<&RawValue>) -> bool {
+    dialect.features.fifth_wave && meta.is_some()
+}
+
+/// A result whose `_meta` is kept apart, where its era has members of its own there.
+fn with_own_meta(dialect: &Dialect, mut result: Map<String, Value>) -> ResultBody {
+    let meta = if dialect.features.fifth_wave { result.shift_remove("_meta") } else { None };
+    let meta = meta.and_then(|meta| match meta {
+        Value::Object(meta) => Some(meta),
+        _ => None,
+    });
+    ResultBody { meta, ..ResultBody::from(Value::Object(result)) }
 }
 
 /// Checks a prompt's result and writes it in a dialect.
 ///
 /// # Errors
 /// See [`ResultError`].
-pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<Bytes, ResultError> {
+pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<ResultBody, ResultError> {
     #[derive(Deserialize)]
     struct View<'a> {
         #[serde(borrow)]
         messages: Vec<&'a RawValue>,
+        #[serde(borrow, rename = "_meta")]
+        meta: Option<&'a RawValue>,
     }
     let text = text_of(&bytes, max_bytes)?;
-    let _: Vec<_> = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?.messages;
-    if dialect.features.fourth_wave {
-        return Ok(one_line(bytes));
+    let View { messages, meta } = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?;
+    drop(messages);
+    if dialect.features.fourth_wave && !is_own_meta(dialect, meta) {
+        return Ok(one_line(bytes).into());
     }
-    let mut result: Value = serde_json::from_str(text).map_err(wrong_shape)?;
+    let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
     let messages = result.get_mut("messages").and_then(Value::as_array_mut);
     messages
         .into_iter()
         .flatten()
         .filter_map(|message| message.get_mut("content"))
         .for_each(|content| degrade_content(dialect, content));
-    Ok(result.to_string().into())
+    Ok(with_own_meta(dialect, result))
 }
 
-/// Checks a resource's result.
+/// Checks a resource's result and writes it in a dialect.
 ///
 /// # Errors
 /// See [`ResultError`].
-pub fn resource_result(bytes: Vec<u8>, max_bytes: usize) -> Result<Bytes, ResultError> {
+pub fn resource_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<ResultBody, ResultError> {
     #[derive(Deserialize)]
     struct View<'a> {
         #[serde(borrow)]
         contents: Vec<&'a RawValue>,
+        #[serde(borrow, rename = "_meta")]
+        meta: Option<&'a RawValue>,
     }
     let text = text_of(&bytes, max_bytes)?;
-    let _: Vec<_> = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?.contents;
-    Ok(one_line(bytes))
+    let View { contents, meta } = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?;
+    drop(contents);
+    if is_own_meta(dialect, meta) {
+        return Ok(with_own_meta(dialect, serde_json::from_str(text).map_err(wrong_shape)?));
+    }
+    Ok(one_line(bytes).into())
 }
 
 /// Checks proposals, keeps the first hundred of them, and wraps them (2025-era U-10).
 ///
 /// # Errors
 /// See [`ResultError`].
-pub fn completion_result(bytes: &[u8], max_bytes: usize) -> Result<Bytes, ResultError> {
+pub fn completion_result(bytes: &[u8], max_bytes: usize) -> Result<ResultBody, ResultError> {
     let text = text_of(bytes, max_bytes)?;
     let mut completion: mcp_plugin_api::Completion = serde_json::from_str(text).map_err(wrong_shape)?;
     if completion.values.len() > mcp_plugin_api::Completion::MAX_VALUES {
         completion.values.truncate(mcp_plugin_api::Completion::MAX_VALUES);
         completion.has_more = Some(true);
     }
-    Ok(json!({"completion": completion}).to_string().into())
+    Ok(json!({"completion": completion}).into())
 }
 
 /// A failed tool's result, for the model to read (2025-era T-08, T-09).

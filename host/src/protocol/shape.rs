@@ -69,9 +69,9 @@ pub fn tool(dialect: &Dialect, name: &str, tool: &ToolDefinition) -> Vec<u8> {
     json.pop();
     json.extend_from_slice(br#","inputSchema":"#);
     json.extend_from_slice(&one_line(&tool.input_schema));
-    // Only objects may be structured results in this era (2025-era T-05).
+    // Only objects may be structured results in the stateful era (2025-era T-05, 2026-07-28 L-03).
     if let Some(schema) = tool.output_schema.as_deref().filter(|_| features.third_wave)
-        && is_object_schema(schema)
+        && (features.fifth_wave || is_object_schema(schema))
     {
         json.extend_from_slice(br#","outputSchema":"#);
         json.extend_from_slice(&one_line(schema));

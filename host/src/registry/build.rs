@@ -1,14 +1,18 @@
 //! From what plugins offer to a snapshot: order, names, clashes.
 
-use super::{Callee, Place, Prompt, Resource, Snapshot, Template, Tool, Validator};
+use super::{
+    Callee, ListKind, MirroredParam, Place, Prompt, Resource, Skill, Snapshot, Template, Tool, Validator, skills,
+};
+use crate::protocol::{CacheHint, CacheRule, combined};
 use globset::GlobSet;
-use mcp_plugin_api::manifest::Manifest;
+use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// What one plugin offers, and what the operator lets through.
+#[derive(Clone)]
 pub struct Offer {
     /// Who answers. Its name is the plugin's.
     pub callee: Arc<dyn Callee>,
@@ -21,6 +25,8 @@ pub struct Offer {
 /// What the operator lets through of a plugin.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
+    /// How long its answers keep, whatever it says itself.
+    pub cache: CacheRule,
     /// Put before the names of its tools and prompts.
     pub prefix: String,
     /// Tools that are let through, by their own names; all where this is nothing.
@@ -41,7 +47,7 @@ pub enum Clash {
     /// Two plugins offer the same name: the first by plugin name keeps it.
     #[error("{kind} '{name}' of plugin '{refused}' is left out: plugin '{kept}' has it; give one of them a prefix")]
     Name {
-        /// `tool`, `prompt`, `resource` or `template`.
+        /// `tool`, `prompt`, `resource`, `template` or `skill`.
         kind: &'static str,
         /// The name.
         name: String,
@@ -74,6 +80,8 @@ pub fn build(mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
         builder.add(offer);
     }
     builder.snapshot.instructions = instructions(&offers);
+    builder.snapshot.apps = builder.snapshot.tools.iter().any(|tool| has_page(&tool.definition));
+    builder.snapshot.list_hints = builder.hints.into_iter().map(|(kind, hints)| (kind, combined(hints))).collect();
     (builder.snapshot, builder.clashes)
 }
 
@@ -81,6 +89,8 @@ pub fn build(mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
 struct Builder {
     snapshot: Snapshot,
     owners: HashMap<(&'static str, String), Arc<str>>,
+    /// What the plugins that are in a list say of it.
+    hints: HashMap<ListKind, Vec<CacheHint>>,
     clashes: Vec<Clash>,
 }
 
@@ -89,27 +99,50 @@ impl Builder {
         let Offer { callee, manifest, selection } = offer;
         let plugin = callee.plugin();
         let place = |index| Place { plugin: Arc::clone(plugin), index };
+        for (kind, is_in) in [
+            (ListKind::Tools, !manifest.tools.is_empty()),
+            (ListKind::Resources, !manifest.resources.is_empty() || !manifest.skills.is_empty()),
+            (ListKind::Templates, !manifest.templates.is_empty()),
+            (ListKind::Prompts, !manifest.prompts.is_empty()),
+            (ListKind::Skills, !manifest.skills.is_empty()),
+        ] {
+            if is_in {
+                self.hints.entry(kind).or_default().push(selection.cache.over(manifest.cache));
+            }
+        }
+        let cache = |hint: Option<CacheHint>| selection.cache.over(hint.or(manifest.cache));
         for (index, definition) in manifest.tools.iter().enumerate() {
             let name = format!("{}{}", selection.prefix, definition.name);
             if !selection.lets_through(&definition.name) || !self.claim("tool", &name, plugin) {
                 continue;
             }
-            let validators = self.validators(&name, plugin, definition);
-            let Some((input, output)) = validators else {
+            let Some((input, output, mirrored)) = self.checked(&name, plugin, definition) else {
                 continue;
             };
             self.snapshot.tools_by_name.insert(name.clone(), self.snapshot.tools.len());
             let definition = definition.clone();
             let callee = Arc::clone(callee);
-            let tool = Tool { name, place: place(index), definition, callee, input, output };
+            let tool = Tool { name, place: place(index), definition, callee, input, output, mirrored };
             self.snapshot.tools.push(Arc::new(tool));
         }
         for (index, definition) in manifest.resources.iter().enumerate() {
             if self.claim("resource", &definition.uri, plugin) {
-                let (definition, callee) = (definition.clone(), Arc::clone(callee));
-                self.snapshot.resources_by_uri.insert(definition.uri.clone(), self.snapshot.resources.len());
-                self.snapshot.resources.push(Resource { place: place(index), definition, callee });
+                self.add_resource(place(index), definition.clone(), callee, cache(definition.cache));
             }
+        }
+        for (index, definition) in manifest.skills.iter().enumerate() {
+            let name = definition.frontmatter.get("name").and_then(|name| name.as_str()).unwrap_or_default();
+            let listed = skills::resource(definition);
+            if !self.claim("skill", name, plugin) || !self.claim("resource", &listed.uri, plugin) {
+                continue;
+            }
+            let skill = self.snapshot.skills.len();
+            for file in &definition.files {
+                self.snapshot.skill_files.insert(format!("{}/{}", definition.uri, file.path), skill);
+            }
+            self.add_resource(place(manifest.resources.len() + index), listed, callee, cache(None));
+            let (definition, callee) = (definition.clone(), Arc::clone(callee));
+            self.snapshot.skills.push(Skill { place: place(index), definition, callee });
         }
         for (index, definition) in manifest.templates.iter().enumerate() {
             if !self.claim("template", &definition.uri_template, plugin) {
@@ -118,7 +151,8 @@ impl Builder {
             match UriTemplate::parse(&definition.uri_template) {
                 Ok(pattern) => {
                     let (definition, callee) = (definition.clone(), Arc::clone(callee));
-                    self.snapshot.templates.push(Template { place: place(index), definition, pattern, callee });
+                    let cache = cache(definition.cache);
+                    self.snapshot.templates.push(Template { place: place(index), definition, pattern, callee, cache });
                 }
                 Err(error) => self.clashes.push(Clash::Unusable {
                     kind: "template",
@@ -157,21 +191,33 @@ impl Builder {
         }
     }
 
-    /// The judges of a tool whose plugin does not judge for itself; nothing when a schema cannot be compiled.
-    fn validators(
+    fn add_resource(
+        &mut self,
+        place: Place,
+        definition: ResourceDefinition,
+        callee: &Arc<dyn Callee>,
+        cache: CacheHint,
+    ) {
+        self.snapshot.resources_by_uri.insert(definition.uri.clone(), self.snapshot.resources.len());
+        self.snapshot.resources.push(Resource { place, definition, callee: Arc::clone(callee), cache });
+    }
+
+    /// The judges of a tool whose plugin does not judge for itself, and the arguments that clients repeat; nothing when a
+    /// schema is not usable.
+    fn checked(
         &mut self,
         name: &str,
         plugin: &Arc<str>,
-        tool: &mcp_plugin_api::manifest::ToolDefinition,
-    ) -> Option<(Option<Validator>, Option<Validator>)> {
+        tool: &ToolDefinition,
+    ) -> Option<(Option<Validator>, Option<Validator>, Vec<MirroredParam>)> {
         let input = (!tool.checks_input).then(|| Validator::compile(&tool.input_schema)).transpose();
         let output = match tool.output_schema.as_deref() {
             Some(schema) if !tool.checks_output => Some(Validator::compile(schema)).transpose(),
             _ => Ok(None),
         };
-        match (input, output) {
-            (Ok(input), Ok(output)) => Some((input, output)),
-            (Err(reason), _) | (_, Err(reason)) => {
+        match (input, output, MirroredParam::all(&tool.input_schema)) {
+            (Ok(input), Ok(output), Ok(mirrored)) => Some((input, output, mirrored)),
+            (Err(reason), _, _) | (_, Err(reason), _) | (_, _, Err(reason)) => {
                 self.clashes.push(Clash::Unusable {
                     kind: "tool",
                     name: name.to_owned(),
@@ -182,6 +228,11 @@ impl Builder {
             }
         }
     }
+}
+
+/// Whether clients can show a page for a tool (2026-07-28 APP-02).
+fn has_page(tool: &ToolDefinition) -> bool {
+    tool.meta.as_ref().is_some_and(|meta| meta.get("ui").is_some_and(|ui| ui.get("resourceUri").is_some()))
 }
 
 fn instructions(offers: &[Offer]) -> Option<String> {

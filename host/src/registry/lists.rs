@@ -15,6 +15,8 @@ pub enum ListKind {
     Templates,
     /// Prompts.
     Prompts,
+    /// Skills.
+    Skills,
 }
 
 /// All lists in one dialect.
@@ -23,6 +25,7 @@ pub(super) struct Lists {
     resources: List,
     templates: List,
     prompts: List,
+    skills: List,
 }
 
 /// One list: all items as JSON, separated by commas, and where each of them is.
@@ -70,6 +73,7 @@ impl Lists {
                 .iter()
                 .map(|it| (it.place.clone(), protocol::prompt(dialect, &it.name, &it.definition)))
                 .collect(),
+            skills: snapshot.skills.iter().map(|it| (it.place.clone(), it.entry().to_string().into_bytes())).collect(),
         }
     }
 
@@ -79,6 +83,7 @@ impl Lists {
             ListKind::Resources => &self.resources,
             ListKind::Templates => &self.templates,
             ListKind::Prompts => &self.prompts,
+            ListKind::Skills => &self.skills,
         }
     }
 }
@@ -91,6 +96,7 @@ impl ListKind {
             Self::Resources => "resources",
             Self::Templates => "resourceTemplates",
             Self::Prompts => "prompts",
+            Self::Skills => "skills",
         }
     }
 }
@@ -126,17 +132,15 @@ impl Snapshot {
 
 /// Which lists differ between two snapshots, in any dialect. The newest dialect shows everything there is.
 pub(super) fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
-    let Some(newest) = Dialect::all().last() else {
-        return Vec::new();
-    };
+    let newest = Dialect::newest_stateless();
     let (before, after) = (before.lists(newest), after.lists(newest));
     let changed = |kind: ListKind| before.of(kind).bytes != after.of(kind).bytes;
     let mut changes = Vec::new();
     if changed(ListKind::Tools) {
         changes.push(Change::List(ListKind::Tools));
     }
-    // One notification speaks of both lists of resources.
-    if changed(ListKind::Resources) || changed(ListKind::Templates) {
+    // One notification speaks of all lists of resources; skills are such.
+    if changed(ListKind::Resources) || changed(ListKind::Templates) || changed(ListKind::Skills) {
         changes.push(Change::List(ListKind::Resources));
     }
     if changed(ListKind::Prompts) {

@@ -9,6 +9,8 @@ mod callee;
 mod cursor;
 mod events;
 mod lists;
+mod mirror;
+mod skills;
 mod suggest;
 mod validate;
 
@@ -17,10 +19,12 @@ pub use callee::{Answer, AnswerFuture, Callee, Operation};
 pub use cursor::Cursor;
 pub use events::{Change, Events};
 pub use lists::ListKind;
+pub use mirror::MirroredParam;
+pub use skills::{Skill, page_of};
 pub use suggest::closest;
 pub use validate::Validator;
 
-use crate::protocol::Dialect;
+use crate::protocol::{CacheHint, Dialect, Offered, combined};
 use lists::Lists;
 use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
@@ -51,6 +55,8 @@ pub struct Tool {
     pub input: Option<Validator>,
     /// Judges structured results, where the callee does not do it itself.
     pub output: Option<Validator>,
+    /// Arguments that clients repeat in headers.
+    pub mirrored: Vec<MirroredParam>,
 }
 
 /// A resource that can be read.
@@ -61,6 +67,8 @@ pub struct Resource {
     pub definition: ResourceDefinition,
     /// Who reads it.
     pub callee: Arc<dyn Callee>,
+    /// How long what is read keeps.
+    pub cache: CacheHint,
 }
 
 /// A family of resources that can be read.
@@ -73,6 +81,19 @@ pub struct Template {
     pub pattern: UriTemplate,
     /// Who reads them.
     pub callee: Arc<dyn Callee>,
+    /// How long what is read keeps.
+    pub cache: CacheHint,
+}
+
+/// How a URI is read.
+#[derive(Clone)]
+pub struct Reading {
+    /// Who reads it.
+    pub callee: Arc<dyn Callee>,
+    /// How long what is read keeps.
+    pub cache: CacheHint,
+    /// Whether answers that the client gives count once.
+    pub single_use: bool,
 }
 
 /// A prompt that can be expanded.
@@ -97,7 +118,14 @@ pub struct Snapshot {
     templates: Vec<Template>,
     prompts: Vec<Prompt>,
     prompts_by_name: HashMap<String, usize>,
+    skills: Vec<Skill>,
+    /// Files of skills, and the skill.
+    skill_files: HashMap<String, usize>,
     instructions: Option<String>,
+    /// How long the lists keep.
+    list_hints: HashMap<ListKind, CacheHint>,
+    /// Tools have pages.
+    apps: bool,
     lists: [OnceLock<Lists>; Dialect::COUNT],
 }
 
@@ -114,13 +142,48 @@ impl Snapshot {
         self.prompts_by_name.get(name).map(|index| &self.prompts[*index])
     }
 
-    /// Who reads a URI: its own resource, or else the first template that it fits.
+    /// How a URI is read: as its own resource, a file of a skill, or else by the first template that it fits.
     #[must_use]
-    pub fn reader(&self, uri: &str) -> Option<&Arc<dyn Callee>> {
-        if let Some(index) = self.resources_by_uri.get(uri) {
-            return Some(&self.resources[*index].callee);
+    pub fn reading(&self, uri: &str) -> Option<Reading> {
+        if let Some(Resource { callee, cache, definition, .. }) =
+            self.resources_by_uri.get(uri).map(|it| &self.resources[*it])
+        {
+            return Some(Reading { callee: Arc::clone(callee), cache: *cache, single_use: definition.single_use });
         }
-        self.templates.iter().find(|template| template.pattern.matches(uri).is_some()).map(|it| &it.callee)
+        if let Some(skill) = self.skill_files.get(uri).map(|index| &self.skills[*index]) {
+            return Some(Reading {
+                callee: Arc::clone(&skill.callee),
+                cache: self.hint(ListKind::Skills),
+                single_use: false,
+            });
+        }
+        let Template { callee, cache, definition, .. } =
+            self.templates.iter().find(|template| template.pattern.matches(uri).is_some())?;
+        Some(Reading { callee: Arc::clone(callee), cache: *cache, single_use: definition.single_use })
+    }
+
+    /// All skills, in order.
+    #[must_use]
+    pub fn skills(&self) -> &[Skill] {
+        &self.skills
+    }
+
+    /// How long a list keeps.
+    #[must_use]
+    pub fn hint(&self, kind: ListKind) -> CacheHint {
+        self.list_hints.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// How long keeps what is said of the whole.
+    #[must_use]
+    pub fn hint_of_all(&self) -> CacheHint {
+        combined(self.list_hints.values().copied())
+    }
+
+    /// What there is beside tools, resources and prompts.
+    #[must_use]
+    pub fn offered(&self) -> Offered<'_> {
+        Offered { instructions: self.instructions.as_deref(), apps: self.apps, skills: !self.skills.is_empty() }
     }
 
     /// The template of a text.
@@ -151,12 +214,6 @@ impl Snapshot {
     #[must_use]
     pub fn prompts(&self) -> &[Prompt] {
         &self.prompts
-    }
-
-    /// For the model: how to use the plugins.
-    #[must_use]
-    pub fn instructions(&self) -> Option<&str> {
-        self.instructions.as_deref()
     }
 
     fn lists(&self, dialect: &Dialect) -> &Lists {

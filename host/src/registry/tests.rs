@@ -11,6 +11,10 @@ impl Callee for Silent {
         &self.0
     }
 
+    fn version(&self) -> &str {
+        "1"
+    }
+
     fn call(&self, _: Operation, _: &str, _: &[u8], _: &Arc<Call>) -> Answer {
         Answer::Ready(Err(Failure::Stopped))
     }
@@ -67,7 +71,12 @@ fn a_clash_leaves_the_second_out_and_names_both_owners() {
 fn prefix_allow_and_deny_select_tools() {
     let glob =
         |pattern: &str| globset::GlobSetBuilder::new().add(globset::Glob::new(pattern).unwrap()).build().unwrap();
-    let selection = Selection { prefix: "p_".to_owned(), allow: Some(glob("read*")), deny: glob("read_secret") };
+    let selection = Selection {
+        prefix: "p_".to_owned(),
+        allow: Some(glob("read*")),
+        deny: glob("read_secret"),
+        ..Selection::default()
+    };
     let manifest = json!({"tools": [tool("read_a"), tool("read_secret"), tool("write")]});
     let (snapshot, clashes) = build(vec![offer("x", manifest, selection)]);
     assert_eq!(names(&snapshot), ["p_read_a"]);
@@ -121,6 +130,9 @@ fn lists_are_stripped_by_revision() {
         let page = snapshot.page(Dialect::stateful(revision).unwrap(), ListKind::Tools, None, 10);
         assert_eq!(String::from_utf8(page).unwrap(), expected, "{revision}");
     };
+    let newest = snapshot.page(Dialect::newest_stateless(), ListKind::Tools, None, 10);
+    let newest: Value = serde_json::from_slice(&newest).unwrap();
+    assert_eq!(newest["tools"][1]["outputSchema"], json!({"type": "array"}));
     check(
         "2025-11-25",
         r#"{"tools":[{"name":"t","title":"T","description":"d","icons":[{"src":"https://a/b.png"}],"_meta":{"k":1},"annotations":{"readOnlyHint":true},"inputSchema":{"type":"object","x-mine":[1,{"b":2}]},"outputSchema":{"type":"object"}},{"name":"u","inputSchema":{"type":"object"}}]}"#,
@@ -159,9 +171,81 @@ fn readers_are_found_by_uri_and_by_template() {
         "templates": [{"uriTemplate": "a://t/{id}", "name": "t"}],
     });
     let (snapshot, _) = build(vec![offer("x", manifest, Selection::default())]);
-    assert!(snapshot.reader("a://1").is_some());
-    assert!(snapshot.reader("a://t/7").is_some());
-    assert!(snapshot.reader("a://t/7/8").is_none());
+    assert!(snapshot.reading("a://1").is_some());
+    assert!(snapshot.reading("a://t/7").is_some());
+    assert!(snapshot.reading("a://t/7/8").is_none());
+}
+
+#[test]
+fn a_list_keeps_as_long_as_the_first_that_is_in_it_and_an_operator_has_the_last_word() {
+    use crate::protocol::{CacheHint, CacheRule, CacheScope};
+    let public = |ttl_ms: u64| json!({"ttlMs": ttl_ms, "scope": "public"});
+    let with_tools =
+        |name: &str, cache: Value| offer(name, json!({"tools": [tool(name)], "cache": cache}), Selection::default());
+    let resources = json!({"cache": public(9), "resources": [
+        {"uri": "a://1", "name": "own", "cache": {"ttlMs": 5, "scope": "private"}},
+        {"uri": "a://2", "name": "of the plugin"},
+    ]});
+    let (snapshot, _) = build(vec![
+        with_tools("a", public(5)),
+        with_tools("b", public(3)),
+        offer("c", resources.clone(), Selection::default()),
+    ]);
+    let hint = |ttl_ms, scope| CacheHint { ttl_ms, scope };
+    assert_eq!(snapshot.hint(ListKind::Tools), hint(3, CacheScope::Public));
+    assert_eq!(snapshot.hint(ListKind::Resources), hint(9, CacheScope::Public));
+    assert_eq!(snapshot.hint(ListKind::Prompts), hint(0, CacheScope::Private));
+    assert_eq!(snapshot.hint_of_all(), hint(3, CacheScope::Public));
+    assert_eq!(snapshot.reading("a://1").unwrap().cache, hint(5, CacheScope::Private));
+    assert_eq!(snapshot.reading("a://2").unwrap().cache, hint(9, CacheScope::Public));
+    let rule = CacheRule { ttl: Some(std::time::Duration::from_millis(1)), scope: Some(CacheScope::Private) };
+    let (snapshot, _) = build(vec![offer("c", resources, Selection { cache: rule, ..Selection::default() })]);
+    assert_eq!(snapshot.reading("a://2").unwrap().cache, hint(1, CacheScope::Private));
+    assert_eq!(snapshot.hint(ListKind::Resources), hint(1, CacheScope::Private));
+}
+
+#[test]
+fn skills_are_resources_folders_and_entries() {
+    let file = |path: &str| json!({"path": path, "digest": "sha256:0", "size": 3, "mimeType": "text/plain"});
+    let skill = json!({
+        "uri": "skill://x/pdf",
+        "frontmatter": {"name": "pdf", "description": "d"},
+        "files": [file("SKILL.md"), file("a/b.txt"), file("a/c/d.txt"), file("z.txt")],
+    });
+    let again = json!({"skills": [skill.clone()]});
+    let (snapshot, clashes) = build(vec![
+        offer("x", json!({"skills": [skill]}), Selection::default()),
+        offer("y", again, Selection::default()),
+    ]);
+    assert_eq!(clashes.len(), 1, "{clashes:?}");
+    assert_eq!(snapshot.resources()[0].definition.uri, "skill://x/pdf/SKILL.md");
+    assert!(snapshot.reading("skill://x/pdf/a/c/d.txt").is_some());
+    assert!(snapshot.reading("skill://x/pdf/a").is_none());
+    let skill = &snapshot.skills()[0];
+    let names = |uri: &str| {
+        let children = skill.children(uri)?;
+        Some(children.iter().map(|child| child["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(names("skill://x/pdf").unwrap(), ["SKILL.md", "a", "z.txt"]);
+    assert_eq!(names("skill://x/pdf/a/").unwrap(), ["b.txt", "c"]);
+    for none in ["skill://x/pdf/SKILL.md", "skill://x/pdfs", "skill://x/pdf/b", "skill://y/pdf", ""] {
+        assert_eq!(names(none), None, "{none}");
+    }
+    let first = page_of(skill.children("skill://x/pdf").unwrap(), None, 2);
+    let after = Cursor::decode(first["nextCursor"].as_str().unwrap());
+    let second = page_of(skill.children("skill://x/pdf").unwrap(), after.as_ref(), 2);
+    assert_eq!(
+        second,
+        json!({"resources": [{"uri": "skill://x/pdf/z.txt", "name": "z.txt", "mimeType": "text/plain", "size": 3}]})
+    );
+}
+
+#[test]
+fn a_header_where_none_may_be_leaves_the_tool_out() {
+    let bad = json!({"name": "bad", "inputSchema": {"type": "object", "properties": {"n": {"type": "number", "x-mcp-header": "N"}}}});
+    let (snapshot, clashes) = build(vec![offer("x", json!({"tools": [bad, tool("good")]}), Selection::default())]);
+    assert_eq!(names(&snapshot), ["good"]);
+    assert!(clashes[0].to_string().contains("'x-mcp-header' of 'n' needs the type"), "{clashes:?}");
 }
 
 #[test]

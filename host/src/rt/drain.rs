@@ -79,6 +79,11 @@ impl Drain {
         self.work.spawn(work);
     }
 
+    /// Counts a piece of work that somebody else runs; dropping it ends it.
+    pub fn track_work<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        self.work.track_future(work)
+    }
+
     /// Runs a task that ends by itself once the drain has begun and the work is done.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);

@@ -18,17 +18,23 @@ impl Server {
                 change = changes.recv() => change,
             };
             match change {
-                Ok(change) => self.sessions().iter().for_each(|session| announce(session, &change)),
+                Ok(change) => self.announce(&change),
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "changes came faster than they could be passed on");
                     // Which lists changed is lost, so clients are told of all.
                     for kind in [ListKind::Tools, ListKind::Resources, ListKind::Prompts] {
-                        self.sessions().iter().for_each(|session| announce(session, &Change::List(kind)));
+                        self.announce(&Change::List(kind));
                     }
                 }
                 Err(RecvError::Closed) => return,
             }
         }
+    }
+
+    /// Tells every client that wants to hear of it, of either era (dual-era §5).
+    fn announce(&self, change: &Change) {
+        self.sessions().iter().for_each(|session| announce(session, change));
+        self.listeners.announce(change);
     }
 }
 
@@ -37,7 +43,9 @@ fn announce(session: &Session, change: &Change) {
     let (method, params) = match change {
         Change::List(ListKind::Tools) => ("notifications/tools/list_changed", json!({})),
         Change::List(ListKind::Prompts) => ("notifications/prompts/list_changed", json!({})),
-        Change::List(ListKind::Resources | ListKind::Templates) => ("notifications/resources/list_changed", json!({})),
+        Change::List(ListKind::Resources | ListKind::Templates | ListKind::Skills) => {
+            ("notifications/resources/list_changed", json!({}))
+        }
         Change::Resource(uri) => {
             if !session.hears_of(uri) {
                 return;

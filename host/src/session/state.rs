@@ -1,13 +1,18 @@
 //! One session: its client, its requests in both directions, its streams.
 
-use super::{Delivery, EventStream, Outlet, Position, Reader, SessionId, StreamLimits};
-use crate::call::AskError;
-use crate::protocol::{AskRequest, ClientProfile, Dialect, LogLevel, check_answer};
+mod guards;
+
+pub use guards::Admitted;
+use guards::OpenAsk;
+
+use super::SessionId;
+use crate::call::{AskError, Principal};
+use crate::outlet::{Delivery, EventStream, Outlet, Position, Reader, StreamLimits};
+use crate::protocol::{AnswerRule, AskRequest, ClientProfile, Dialect, LogLevel};
 use crate::wire::{self, Id, ResponseBody};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -44,6 +49,8 @@ pub struct Session {
     pub dialect: &'static Dialect,
     /// Who the client is.
     pub client: ClientProfile,
+    /// Whose session it is.
+    pub principal: Principal,
     /// Cancelled when the session ends; all calls of it are children.
     pub closed: CancellationToken,
     limits: SessionLimits,
@@ -68,8 +75,8 @@ struct State {
     log_level: LogLevel,
     subscriptions: HashSet<String>,
     calls: HashMap<Id, Running>,
-    /// Questions that wait, with their method.
-    asks: HashMap<u64, (&'static str, AnswerSender)>,
+    /// Questions that wait, with what their answers must be.
+    asks: HashMap<u64, (AnswerRule, AnswerSender)>,
     next_ask: u64,
     streams: HashMap<u64, EventStream>,
     next_stream: u64,
@@ -90,14 +97,6 @@ const MAX_HELD_BACK: usize = 64;
 /// The number of the stream that belongs to no request.
 const STANDALONE: u64 = 0;
 
-/// A request of the client that was let in. Dropping it takes it out again.
-pub struct Admitted {
-    session: Arc<Session>,
-    id: Id,
-    /// Cancelled by the client, with the session, or with the host.
-    pub cancel: CancellationToken,
-}
-
 impl Session {
     /// A session over one pipe.
     #[must_use]
@@ -105,11 +104,12 @@ impl Session {
         id: SessionId,
         dialect: &'static Dialect,
         client: ClientProfile,
+        principal: Principal,
         limits: SessionLimits,
         host: &CancellationToken,
         pipe: Arc<dyn Outlet>,
     ) -> Self {
-        Self::new(id, dialect, client, limits, host, Standalone::Pipe(pipe))
+        Self::new(id, dialect, client, principal, limits, host, Standalone::Pipe(pipe))
     }
 
     /// A session over resumable streams.
@@ -118,17 +118,19 @@ impl Session {
         id: SessionId,
         dialect: &'static Dialect,
         client: ClientProfile,
+        principal: Principal,
         limits: SessionLimits,
         host: &CancellationToken,
     ) -> Self {
         let stream = EventStream::new(limits.stream);
-        Self::new(id, dialect, client, limits, host, Standalone::Stream(stream))
+        Self::new(id, dialect, client, principal, limits, host, Standalone::Stream(stream))
     }
 
     fn new(
         id: SessionId,
         dialect: &'static Dialect,
         client: ClientProfile,
+        principal: Principal,
         limits: SessionLimits,
         host: &CancellationToken,
         standalone: Standalone,
@@ -145,7 +147,16 @@ impl Session {
             streams: HashMap::new(),
             next_stream: STANDALONE + 1,
         };
-        Self { id, dialect, client, closed: host.child_token(), limits, standalone, state: Mutex::new(state) }
+        Self {
+            id,
+            dialect,
+            client,
+            principal,
+            closed: host.child_token(),
+            limits,
+            standalone,
+            state: Mutex::new(state),
+        }
     }
 
     /// Lets a request in.
@@ -169,6 +180,12 @@ impl Session {
                 Ok(Admitted { session: Arc::clone(self), id: id.clone(), cancel })
             }
         }
+    }
+
+    /// Whether a request of this id is under way.
+    #[must_use]
+    pub fn has_under_way(&self, id: &Id) -> bool {
+        self.state.lock().calls.contains_key(id)
     }
 
     /// Something has happened: the session is not idle.
@@ -290,7 +307,7 @@ impl Session {
             }
             let number = state.next_ask;
             state.next_ask += 1;
-            state.asks.insert(number, (request.method, send));
+            state.asks.insert(number, (request.answer_rule(), send));
             number
         };
         let mut open = OpenAsk { session: self, outlet, number, answered: false };
@@ -338,11 +355,11 @@ impl Session {
             state.used = Instant::now();
             state.asks.remove(&number)
         };
-        let Some((method, waiting)) = asked else {
+        let Some((rule, waiting)) = asked else {
             return;
         };
         let answer = match body {
-            ResponseBody::Result(result) => match check_answer(method, result) {
+            ResponseBody::Result(result) => match rule.check(result) {
                 Ok(()) => Ok((*result).to_owned()),
                 Err(reason) => Err(AskError::Refused(reason.to_owned())),
             },
@@ -453,44 +470,6 @@ impl State {
             for (_, number) in &ended[..ended.len() - limits.max_ended_streams] {
                 self.streams.remove(number);
             }
-        }
-    }
-}
-
-impl Admitted {
-    /// Whether it was the client that cancelled it, and so wants no answer (2025-era U-03).
-    #[must_use]
-    pub fn is_cancelled_by_client(&self) -> bool {
-        self.session.state.lock().calls.get(&self.id).is_some_and(|call| call.cancelled_by_client)
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut state = self.session.state.lock();
-        state.calls.remove(&self.id);
-        state.used = Instant::now();
-    }
-}
-
-/// A question that waits. Dropped without an answer, it is withdrawn.
-struct OpenAsk<'a> {
-    session: &'a Session,
-    outlet: &'a dyn Outlet,
-    number: u64,
-    answered: bool,
-}
-
-impl Drop for OpenAsk<'_> {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        self.session.state.lock().asks.remove(&self.number);
-        let params = json!({"requestId": self.number, "reason": "nobody waits for the answer any more"});
-        let message = wire::notification("notifications/cancelled", &params);
-        if let Err(message) = self.outlet.send(message, Delivery::MustKeep) {
-            let _ = self.session.standalone().send(message, Delivery::MustKeep);
         }
     }
 }

@@ -127,8 +127,10 @@ fn make_room(sessions: &mut HashMap<SessionId, Arc<Session>>, max: usize) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Principal;
+    use crate::outlet::StreamLimits;
     use crate::protocol::{ClientProfile, Dialect};
-    use crate::session::{SessionLimits, StreamLimits};
+    use crate::session::SessionLimits;
     use crate::wire::Id;
     use tokio_util::sync::CancellationToken;
 
@@ -146,6 +148,7 @@ mod tests {
             SessionId::random().unwrap(),
             Dialect::negotiate("2025-11-25"),
             ClientProfile::default(),
+            Principal::Anyone,
             limits,
             &CancellationToken::new(),
         ))

@@ -2,14 +2,20 @@
 //!
 //! Framed bytes come in one by one; replies leave by a [`Replies`], everything else by an [`Outlet`].
 
-use crate::protocol::Batches;
-use crate::serve::{Answer, OpenError, Server};
-use crate::session::{Outlet, Session};
+use crate::call::Principal;
+use crate::outlet::Outlet;
+use crate::protocol::{Around, Batches, CancelledParams, EraOf, Protocols, RequestMeta, read_params};
+use crate::rt::Phase;
+use crate::serve::{Answer, Cancel, Channel, OpenError, Server, StatelessAnswer, StatelessRequest, Subscription};
+use crate::session::Session;
 use crate::transport::gather::gather;
-use crate::wire::{self, Incoming, Message, ParseError, code};
+use crate::wire::{self, Id, Incoming, Message, ParseError, Request, code};
 use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Where replies leave. May wait where the client does not read fast enough.
@@ -18,21 +24,74 @@ pub(super) trait Replies: Clone + Send + Sync + 'static {
     fn reply(&self, reply: Bytes) -> impl Future<Output = ()> + Send;
 }
 
-/// A client and its session, once it has one.
+/// What is spoken over a channel, and by whom.
+pub(super) struct Spoken {
+    /// The eras.
+    pub(super) protocols: Protocols,
+    /// Who speaks.
+    pub(super) principal: Principal,
+    /// How deep JSON may nest.
+    pub(super) max_depth: usize,
+}
+
+/// A client and its session, once it has one. Requests that stand for themselves may come at any time between those of the
+/// session, and know nothing of it (dual-era D-20, D-21).
 pub(super) struct Duplex<R> {
     server: Arc<Server>,
-    max_depth: usize,
+    spoken: Spoken,
     outlet: Arc<dyn Outlet>,
     replies: R,
     /// Calls of this client that are under way; the host's end waits for them too.
     calls: TaskTracker,
     session: Option<Arc<Session>>,
+    /// Stateless requests that are under way. Both eras share the client's ids (dual-era D-24).
+    stateless: Arc<Mutex<HashMap<Id, Running>>>,
+}
+
+/// A stateless request that is under way.
+enum Running {
+    Call(Cancel),
+    Subscription(CancellationToken),
+}
+
+impl Running {
+    fn cancel(&self) {
+        match self {
+            Self::Call(cancel) => cancel.cancel(),
+            Self::Subscription(cancel) => cancel.cancel(),
+        }
+    }
+}
+
+/// Takes a stateless request out when it is over.
+struct Registered {
+    running: Arc<Mutex<HashMap<Id, Running>>>,
+    id: Id,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.id);
+    }
+}
+
+/// What is to be done for a message.
+enum Due {
+    Nothing,
+    Answer(Answer),
+    Changes(Registered, Subscription, CancellationToken),
 }
 
 impl<R: Replies> Duplex<R> {
-    /// A client without a session. Its JSON may nest `max_depth` deep.
-    pub(super) fn new(server: Arc<Server>, max_depth: usize, outlet: Arc<dyn Outlet>, replies: R) -> Self {
-        Self { server, max_depth, outlet, replies, calls: TaskTracker::new(), session: None }
+    /// A client without a session.
+    pub(super) fn new(server: Arc<Server>, spoken: Spoken, outlet: Arc<dyn Outlet>, replies: R) -> Self {
+        let (calls, stateless) = (TaskTracker::new(), Arc::default());
+        Self { server, spoken, outlet, replies, calls, session: None, stateless }
+    }
+
+    /// Who speaks.
+    pub(super) fn principal(&self) -> &Principal {
+        &self.spoken.principal
     }
 
     /// Sends a reply.
@@ -42,11 +101,12 @@ impl<R: Replies> Duplex<R> {
 
     /// Takes what came in one frame.
     pub(super) async fn take(&mut self, bytes: &[u8]) {
-        match wire::parse(bytes, self.max_depth) {
+        match wire::parse(bytes, self.spoken.max_depth) {
             Ok(Incoming::One(message)) => match self.message(message) {
-                None => {}
-                Some(Answer::Now(reply)) => self.reply(reply).await,
-                Some(Answer::Later(answer)) => self.spawn(answer),
+                Due::Nothing => {}
+                Due::Answer(Answer::Now(reply)) => self.reply(reply).await,
+                Due::Answer(Answer::Later(answer)) => self.spawn(answer),
+                Due::Changes(registered, subscription, cancel) => self.tell_changes(registered, subscription, cancel),
             },
             Ok(Incoming::Batch(messages)) => self.batch(messages).await,
             Err(error) => self.reply(parse_error_reply(&error)).await,
@@ -60,6 +120,11 @@ impl<R: Replies> Duplex<R> {
         if let Some(session) = &self.session {
             session.abandon_asks();
         }
+        // While the host goes on, changes would be told for ever; when it ends, each stream has its farewell.
+        if drain.phase() == Phase::Running {
+            let running = self.stateless.lock();
+            running.values().filter(|it| matches!(it, Running::Subscription(_))).for_each(Running::cancel);
+        }
         tokio::select! {
             () = drain.cancellation().cancelled() => {}
             _ = tokio::time::timeout(grace, self.calls.wait()) => {}
@@ -69,25 +134,87 @@ impl<R: Replies> Duplex<R> {
 
     /// Ends the session at once: its calls are cancelled.
     pub(super) fn close(&mut self) {
+        self.stateless.lock().values().for_each(Running::cancel);
         if let Some(session) = self.session.take() {
             session.close();
         }
     }
 
-    /// Takes one message, and gives the answer to a request.
-    fn message(&mut self, message: Message<'_>) -> Option<Answer> {
+    /// Takes one message.
+    fn message(&mut self, message: Message<'_>) -> Due {
+        match &message {
+            Message::Request(request) => {
+                let meta = RequestMeta::of(request.params);
+                match self.era(&request.method, &meta) {
+                    EraOf::Stateless => self.stateless(request, &meta),
+                    EraOf::Stateful => self.stateful(message),
+                }
+            }
+            // Of either era: what it names decides (dual-era D-24).
+            Message::Notification(notification) if &*notification.method == "notifications/cancelled" => {
+                let params = read_params::<CancelledParams<'_>>(notification.params).ok();
+                let running = params.and_then(|params| Id::from_raw(params.request_id));
+                let is_stateless = running.is_some_and(|id| {
+                    let running = self.stateless.lock();
+                    running.get(&id).inspect(|running| running.cancel()).is_some()
+                });
+                if is_stateless { Due::Nothing } else { self.stateful(message) }
+            }
+            _ => self.stateful(message),
+        }
+    }
+
+    fn era(&self, method: &str, meta: &RequestMeta<'_>) -> EraOf {
+        self.spoken.protocols.era(method, meta, Around { revision: None, session: self.session.is_some() })
+    }
+
+    /// Takes a request that stands for itself.
+    fn stateless(&self, request: &Request<'_>, meta: &RequestMeta<'_>) -> Due {
+        let of_session = self.session.as_ref().is_some_and(|session| session.has_under_way(&request.id));
+        if of_session || self.stateless.lock().contains_key(&request.id) {
+            return Due::Answer(Answer::Now(in_use(&request.id)));
+        }
+        let asked = StatelessRequest { request, meta, principal: &self.spoken.principal, mirror: None };
+        match self.server.stateless(asked, &self.outlet) {
+            StatelessAnswer::Now(reply) => Due::Answer(Answer::Now(reply.bytes)),
+            StatelessAnswer::Later(answer, cancel) => {
+                let registered = self.register(&request.id, Running::Call(cancel));
+                Due::Answer(Answer::Later(Box::pin(async move {
+                    let reply = answer.await;
+                    drop(registered);
+                    reply.map(|reply| reply.bytes)
+                })))
+            }
+            StatelessAnswer::Listen(subscription) => {
+                let cancel = CancellationToken::new();
+                let registered = self.register(&request.id, Running::Subscription(cancel.clone()));
+                Due::Changes(registered, subscription.over(Channel::Shared), cancel)
+            }
+        }
+    }
+
+    fn register(&self, id: &Id, running: Running) -> Registered {
+        self.stateless.lock().insert(id.clone(), running);
+        Registered { running: Arc::clone(&self.stateless), id: id.clone() }
+    }
+
+    /// Takes a message of the session.
+    fn stateful(&mut self, message: Message<'_>) -> Due {
         let Some(session) = &self.session else {
-            return self.before_session(message);
+            return self.before_session(message).map_or(Due::Nothing, Due::Answer);
         };
         match message {
-            Message::Request(request) => Some(self.server.request(session, &request, &self.outlet)),
+            Message::Request(request) if self.stateless.lock().contains_key(&request.id) => {
+                Due::Answer(Answer::Now(in_use(&request.id)))
+            }
+            Message::Request(request) => Due::Answer(self.server.request(session, &request, &self.outlet)),
             Message::Notification(notification) => {
                 self.server.notification(session, &notification);
-                None
+                Due::Nothing
             }
             Message::Response(response) => {
                 self.server.response(session, &response);
-                None
+                Due::Nothing
             }
         }
     }
@@ -99,7 +226,7 @@ impl<R: Replies> Duplex<R> {
         if &*request.method != "initialize" {
             return Some(Answer::Now(self.server.request_without_session(&request)));
         }
-        match self.server.open_over_pipe(&request, Arc::clone(&self.outlet)) {
+        match self.server.open_over_pipe(&request, &self.spoken.principal, Arc::clone(&self.outlet)) {
             Ok((session, reply)) => {
                 self.session = Some(session);
                 Some(Answer::Now(reply))
@@ -119,13 +246,42 @@ impl<R: Replies> Duplex<R> {
         for message in messages {
             match message {
                 // Never inside a batch (2025-era L-09), where it would find its session open already.
-                Ok(message) => answers.extend(self.message(message)),
+                // An array belongs to a session (2026-07-28 M-12).
+                Ok(Message::Request(request))
+                    if self.era(&request.method, &RequestMeta::of(request.params)) == EraOf::Stateless =>
+                {
+                    answers.push(Answer::Now(in_batch(&request.id)));
+                }
+                Ok(message) => {
+                    if let Due::Answer(answer) = self.message(message) {
+                        answers.push(answer);
+                    }
+                }
                 Err(error) => answers.push(Answer::Now(parse_error_reply(&error))),
             }
         }
         if !answers.is_empty() {
             self.spawn(gather(answers));
         }
+    }
+
+    /// Tells of changes until the client wants no more, or the host ends.
+    fn tell_changes(&self, registered: Registered, mut subscription: Subscription, cancel: CancellationToken) {
+        let replies = self.replies.clone();
+        self.server.drain().spawn(self.calls.track_future(async move {
+            loop {
+                let told = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => None,
+                    told = subscription.next() => told,
+                };
+                match told {
+                    Some(told) => replies.reply(told).await,
+                    None => break,
+                }
+            }
+            drop(registered);
+        }));
     }
 
     /// Runs a call, which the host's end waits for.
@@ -137,6 +293,16 @@ impl<R: Replies> Duplex<R> {
             }
         }));
     }
+}
+
+/// The reply to a request whose id another one has that is under way (2025-era J-02, 2026-07-28 M-07).
+fn in_use(id: &Id) -> Bytes {
+    wire::error_reply(Some(id), code::INVALID_REQUEST, "a request with this id is under way", None)
+}
+
+/// The reply to a request that stands for itself and came in an array.
+fn in_batch(id: &Id) -> Bytes {
+    wire::error_reply(Some(id), code::INVALID_REQUEST, "this request cannot be part of a batch", None)
 }
 
 /// The reply to bytes that are no message (2025-era J-01, J-03).

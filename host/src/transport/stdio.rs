@@ -1,8 +1,9 @@
-//! One client over standard input and output: a message on each line (2025-era S-01 to S-07).
+//! One client over standard input and output: a message on each line (2025-era S-01 to S-07, 2026-07-28 S-01 to S-05).
 
-use super::duplex::{Duplex, Replies};
+use super::duplex::{Duplex, Replies, Spoken};
+use crate::call::Principal;
+use crate::outlet::{Delivery, Outlet};
 use crate::serve::Server;
-use crate::session::{Delivery, Outlet};
 use crate::wire::{self, Line, LineReader, code};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -53,7 +54,8 @@ pub async fn serve(
     let (send, receive) = mpsc::channel(limits.max_queue);
     let writer = tokio::spawn(write(output, receive));
     let pipe = Pipe(send);
-    let mut client = Duplex::new(Arc::clone(&server), limits.max_depth, Arc::new(pipe.clone()), pipe);
+    let spoken = Spoken { protocols: server.protocols(), principal: Principal::Owner, max_depth: limits.max_depth };
+    let mut client = Duplex::new(Arc::clone(&server), spoken, Arc::new(pipe.clone()), pipe);
     read(&server, &mut client, input, limits).await;
     client.finish(limits.finish_timeout).await;
     drop(client);

@@ -15,7 +15,7 @@ pub use envelope::{
 };
 pub use id::Id;
 pub use line::{Line, LineReader};
-pub use outgoing::{error_reply, notification, request, result_reply};
+pub use outgoing::{error_reply, notification, request, result_reply, result_reply_with};
 
 /// Codes of JSON-RPC 2.0 itself.
 pub mod code {

@@ -18,6 +18,27 @@ pub fn result_reply(id: &Id, result: &[u8]) -> Bytes {
     reply.into()
 }
 
+/// The reply with a result that is an object already, and gets these further members in front. `members` are pieces of
+/// `"key":value` text, written one after the other.
+#[must_use]
+pub fn result_reply_with(id: &Id, members: &[&[u8]], object: &[u8]) -> Bytes {
+    const AROUND: usize = r#"{"jsonrpc":"2.0","id":,"result":{,}"#.len();
+    let id = id.as_json().as_bytes();
+    let added: usize = members.iter().map(|piece| piece.len()).sum();
+    let mut reply = Vec::with_capacity(AROUND + id.len() + added + object.len());
+    reply.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    reply.extend_from_slice(id);
+    reply.extend_from_slice(br#","result":{"#);
+    members.iter().for_each(|piece| reply.extend_from_slice(piece));
+    let rest = object.trim_ascii().get(1..).unwrap_or(b"}").trim_ascii_start();
+    if added > 0 && rest != b"}" {
+        reply.push(b',');
+    }
+    reply.extend_from_slice(rest);
+    reply.push(b'}');
+    reply.into()
+}
+
 /// The reply with an error. Without an id it answers a message whose id could not be read (2025-era J-03).
 #[must_use]
 pub fn error_reply(id: Option<&Id>, code: i32, message: &str, data: Option<&[u8]>) -> Bytes {
@@ -81,6 +102,10 @@ mod tests {
             error_reply(None, -32700, "m", None),
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}"#
         );
+        let with = |members: &[&[u8]], object: &str| result_reply_with(&Id::from(1), members, object.as_bytes());
+        assert_eq!(with(&[b"\"a\":1"], "{}"), r#"{"jsonrpc":"2.0","id":1,"result":{"a":1}}"#);
+        assert_eq!(with(&[b"\"a\":1", b""], " { \"b\":2} "), r#"{"jsonrpc":"2.0","id":1,"result":{"a":1,"b":2}}"#);
+        assert_eq!(with(&[b""], "{\"b\":2}"), r#"{"jsonrpc":"2.0","id":1,"result":{"b":2}}"#);
         assert_eq!(notification("n", &json!({"a": 1})), r#"{"jsonrpc":"2.0","method":"n","params":{"a":1}}"#);
         assert_eq!(request(3, "m", &json!({})), r#"{"jsonrpc":"2.0","id":3,"method":"m","params":{}}"#);
     }

@@ -52,9 +52,13 @@ impl Mark {
                 "input_schema",
                 "output_schema",
                 "meta",
+                "ui",
+                "single_use",
             ],
-            Self::Resource => &["name", "title", "mime", "inline", "icon", "priority", "size"],
-            Self::Prompt => &["name", "title", "inline", "icon"],
+            Self::Resource => {
+                &["name", "title", "mime", "inline", "icon", "priority", "size", "meta", "app", "cache", "single_use"]
+            }
+            Self::Prompt => &["name", "title", "inline", "icon", "single_use"],
             Self::Complete => &["prompt", "template", "argument", "inline"],
             Self::Resources | Self::Start | Self::Stop => &[],
         }

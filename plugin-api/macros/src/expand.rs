@@ -3,9 +3,11 @@
 use crate::arguments::{take_variables, tool_arguments};
 use crate::attributes::{Doc, Mark, Options, check_name};
 use crate::function::{Function, Output, ends_with, inside};
+use crate::quoted::{APP_MIME_TYPE, check_page, icons, metas, quoted, some, tool_hints};
+use crate::skills;
 use crate::uri;
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, quote};
 use std::collections::HashSet;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, LitStr, Result, Type, parse2};
@@ -23,14 +25,14 @@ pub(crate) fn plugin(options: TokenStream, item: TokenStream) -> Result<TokenStr
         return Err(Error::new_spanned(generic, "a plugin cannot be generic: a library exports one plugin"));
     }
     let options: Options = parse2(options)?;
-    options.check(&["name", "version", "description", "instructions"], "#[plugin]")?;
+    options.check(&["name", "version", "description", "instructions", "cache", "skills"], "#[plugin]")?;
     let mut code = Code::default();
     for item in &mut block.items {
         if let ImplItem::Fn(function) = item {
             code.read(function)?;
         }
     }
-    code.check_completions()?;
+    code.check_references()?;
     code.write(&options, &block)
 }
 
@@ -58,8 +60,8 @@ struct Code {
     stop: Option<TokenStream>,
     config: Option<Type>,
     names: HashSet<String>,
-    /// What completions are for, checked when all items are known.
-    completed: Vec<(&'static str, LitStr)>,
+    /// What completions and pages refer to, checked when all items are known.
+    referred: Vec<(&'static str, LitStr)>,
 }
 
 impl Code {
@@ -88,9 +90,9 @@ impl Code {
         Err(Error::new_spanned(name, format!("this plugin has a {what} '{}' already", name.value())))
     }
 
-    /// Refuses completions of what the plugin does not have.
-    fn check_completions(&self) -> Result<()> {
-        for (what, name) in &self.completed {
+    /// Refuses completions and pages of what the plugin does not have.
+    fn check_references(&self) -> Result<()> {
+        for (what, name) in &self.referred {
             if !self.names.contains(&format!("{what} {}", name.value())) {
                 return Err(Error::new_spanned(name, format!("this plugin has no {what} '{}'", name.value())));
             }
@@ -135,6 +137,13 @@ impl Code {
         for (key, value) in &options.meta {
             tool.extend(quote!(.meta(#key, #value)));
         }
+        if let Some(page) = options.string("ui")? {
+            check_page(&page)?;
+            self.referred.push(("resource", page.clone()));
+            tool.extend(quote!(.page(#page)));
+        }
+        let single_use = options.flag("single_use")?.unwrap_or(false);
+        tool.extend(quote!(.single_use(#single_use)));
         let result = function.output.as_result();
         let run = function.run(&quote! {
             private::tool_work(#result.and_then(|value| (&private::Probe::<#ty>::NEW).tool_result(value)))
@@ -172,8 +181,19 @@ impl Code {
         let name = name_of(options, item)?;
         let (title, description) = about(options, item)?;
         let (title, description) = (quoted(title.as_ref()), quoted(description.as_ref()));
-        let mime = options.string("mime")?;
-        let mime_type = quoted(mime.as_ref().map(LitStr::value).as_ref());
+        let app = options.flag("app")?.unwrap_or(false);
+        let mime = match options.string("mime")? {
+            None if app => Some(APP_MIME_TYPE.to_owned()),
+            Some(mime) if app => return Err(Error::new_spanned(mime, "`app` says the media type already")),
+            mime => mime.map(|mime| mime.value()),
+        };
+        if app {
+            check_page(uri)?;
+        }
+        let mime_type = quoted(mime.as_ref());
+        let meta = metas(options);
+        let single_use = options.flag("single_use")?.unwrap_or(false);
+        let cache = some(options.expr("cache")?);
         let icons = icons(options)?;
         let priority = match options.expr("priority")? {
             None => quote!(::core::option::Option::None),
@@ -186,7 +206,7 @@ impl Code {
         };
         let take = take_variables(&function)?;
         let result = function.output.as_result();
-        let run = function.run(&quote!(private::resource_work(&__uri, #mime_type, #result)));
+        let run = function.run(&quote!(private::resource_work(&__uri, #mime_type, #meta, #result)));
         let common = quote! {
             name: #name.to_owned(),
             title: #title.map(str::to_owned),
@@ -194,6 +214,9 @@ impl Code {
             mime_type: #mime_type.map(str::to_owned),
             icons: #icons,
             annotations: #priority,
+            meta: #meta,
+            single_use: #single_use,
+            cache: #cache,
             ..::core::default::Default::default()
         };
         let run = quote!(|__call| { #take let __uri = __call.name().to_owned(); #run });
@@ -247,6 +270,7 @@ impl Code {
             }
         });
         let arguments = quote!(::std::vec![#(#arguments),*]);
+        let single_use = options.flag("single_use")?.unwrap_or(false);
         let take = take_variables(&function)?;
         let result = function.output.as_result();
         let run = function.run(&quote!(private::prompt_work(#result)));
@@ -258,6 +282,7 @@ impl Code {
                     description: #description.map(str::to_owned),
                     arguments: #arguments,
                     icons: #icons,
+                    single_use: #single_use,
                     ..::core::default::Default::default()
                 },
                 |mut __call| {
@@ -279,7 +304,7 @@ impl Code {
             (None, Some(name)) => (quote!(Template), "resource", name),
             _ => return Err(Error::new_spanned(attribute, FORM)),
         };
-        self.completed.push((what, name.clone()));
+        self.referred.push((what, name.clone()));
         let argument = options.string("argument")?.ok_or_else(|| Error::new_spanned(attribute, FORM))?;
         let function = Function::read(Mark::Complete, options, item)?;
         let mut named = function.named();
@@ -361,9 +386,11 @@ impl Code {
         let name = text("name", quote!(::core::env!("CARGO_PKG_NAME")))?;
         let version = text("version", quote!(::core::env!("CARGO_PKG_VERSION")))?;
         let description = text("description", quote!(::core::env!("CARGO_PKG_DESCRIPTION")))?;
-        let instructions = match options.expr("instructions")? {
-            None => quote!(::core::option::Option::None),
-            Some(text) => quote!(::core::option::Option::Some(#text)),
+        let instructions = some(options.expr("instructions")?);
+        let cache = some(options.expr("cache")?);
+        let skills = match options.string("skills")? {
+            None => quote!(),
+            Some(folder) => skills::embedded(&folder)?,
         };
         let start = self
             .start
@@ -386,6 +413,7 @@ impl Code {
                     const NAME: &'static str = #name;
                     const VERSION: &'static str = #version;
                     const INSTRUCTIONS: ::core::option::Option<&'static str> = #instructions;
+                    const CACHE: ::core::option::Option<::mcp_plugin_api::Cache> = #cache;
 
                     #[allow(unused_variables, reason = "not every plugin has a configuration")]
                     async fn start(config: &[u8], host: ::mcp_plugin_api::Host) -> ::mcp_plugin_api::Result<Self> {
@@ -404,6 +432,7 @@ impl Code {
                         #[allow(unused_mut, reason = "a plugin may offer nothing")]
                         let mut items = private::Items::<Self>::new();
                         #(#items)*
+                        #skills
                         items
                     }
                 }
@@ -435,41 +464,4 @@ fn about(options: &Options, item: &ImplItemFn) -> Result<(Option<String>, Option
     let doc = Doc::of(&item.attrs);
     let title = options.string("title")?.map(|title| title.value()).or(doc.title);
     Ok((title, doc.description))
-}
-
-fn quoted(text: Option<&String>) -> TokenStream {
-    match text {
-        None => quote!(::core::option::Option::<&str>::None),
-        Some(text) => quote!(::core::option::Option::Some(#text)),
-    }
-}
-
-fn icons(options: &Options) -> Result<TokenStream> {
-    Ok(match options.string("icon")? {
-        None => quote!(::core::option::Option::None),
-        Some(icon) => quote! {
-            ::core::option::Option::Some(::std::vec![::mcp_plugin_api::Icon {
-                src: #icon.to_owned(),
-                mime_type: ::core::option::Option::None,
-                sizes: ::core::option::Option::None,
-                theme: ::core::option::Option::None,
-            }])
-        },
-    })
-}
-
-fn tool_hints(options: &Options) -> Result<TokenStream> {
-    let mut fields = TokenStream::new();
-    for (option, field) in [
-        ("read_only", "read_only_hint"),
-        ("destructive", "destructive_hint"),
-        ("idempotent", "idempotent_hint"),
-        ("open_world", "open_world_hint"),
-    ] {
-        if let Some(value) = options.flag(option)? {
-            let field = format_ident!("{field}");
-            fields.extend(quote!(#field: ::core::option::Option::Some(#value),));
-        }
-    }
-    Ok(quote!(private::ToolHints { #fields ..::core::default::Default::default() }))
 }

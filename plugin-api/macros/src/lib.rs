@@ -1,12 +1,14 @@
 //! The attribute macros of `mcp-plugin-api`. Use them through that crate; the macro is documented there.
 //!
 //! `attributes` reads what the author wrote in `#[...]`, `function` what the functions look like, `expand` writes the
-//! code. Misuse is a compile error that says what to write instead.
+//! code, `quoted` the options in it. Misuse is a compile error that says what to write instead.
 
 mod arguments;
 mod attributes;
 mod expand;
 mod function;
+mod quoted;
+mod skills;
 mod uri;
 
 use proc_macro::TokenStream;

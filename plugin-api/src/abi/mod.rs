@@ -91,12 +91,19 @@ pub mod op {
     /// Call context, request: answers when the call is cancelled.
     pub const CANCELLED: &str = "cancelled";
 
+    /// Call context, notify: nothing; the function waits, and the questions that it has open are all that it will ask for
+    /// now. A host that cannot wait for answers ends the call then, and runs it again with them.
+    pub const WAITING: &str = "waiting";
+
     /// Call context, query: the call's id, for logs, a JSON string.
     pub const CALL_ID: &str = "call-id";
     /// Call context, query: milliseconds until the deadline, a JSON number.
     pub const DEADLINE: &str = "deadline";
-    /// Call context, query: `{"name", "version", "elicit_form", "elicit_url", "sample", "sample_tools", "roots", "progress"}`.
+    /// Call context, query: `{"name", "version", "elicit_form", "elicit_url", "sample", "sample_tools", "roots", "progress",
+    /// "apps"}`.
     pub const CLIENT: &str = "client";
+    /// Call context, query: `{"traceparent"?, "tracestate"?, "baggage"?}`, the trace that the call is part of.
+    pub const TRACE: &str = "trace";
 }
 
 /// Kinds of [`Failure`]. A kind that the host does not know counts as [`failure::INTERNAL`].
@@ -113,7 +120,9 @@ pub mod failure {
     pub const PANICKED: &str = "panicked";
     /// The call was cancelled.
     pub const CANCELLED: &str = "cancelled";
-    /// The client cannot do what was asked of it. Data: the missing capability.
+    /// The call is run again when the answer is there: whoever asked must unwind without doing anything else.
+    pub const SUSPENDED: &str = "suspended";
+    /// The client cannot do what was asked of it. Data: `{"capability"}`, such as `elicitation.url`.
     pub const MISSING_CAPABILITY: &str = "missing-capability";
     /// The client refused what was asked of it, or failed. Data: its error.
     pub const CLIENT_REFUSED: &str = "client-refused";

@@ -26,6 +26,26 @@ impl<T> Answer<T> {
             Self::Declined | Self::Cancelled => None,
         }
     }
+
+    /// The same without the value.
+    pub(crate) fn without_value(self) -> Answer<()> {
+        match self {
+            Self::Accepted(_) => Answer::Accepted(()),
+            Self::Declined => Answer::Declined,
+            Self::Cancelled => Answer::Cancelled,
+        }
+    }
+}
+
+impl Answer<Value> {
+    /// The same with the value as a type.
+    pub(crate) fn decoded<T: DeserializeOwned>(self) -> Result<Answer<T>> {
+        Ok(match self {
+            Self::Accepted(value) => Answer::Accepted(serde_json::from_value(value)?),
+            Self::Declined => Answer::Declined,
+            Self::Cancelled => Answer::Cancelled,
+        })
+    }
 }
 
 /// What a client answers to an elicitation.

@@ -23,3 +23,6 @@ pub(crate) const INTEGER_HEADER_SCHEMA: &str = r#"{"type":"object","properties":
 
 /// Text that clients mirror in the header `Mcp-Param-Region`.
 pub(crate) const REGION_HEADER_SCHEMA: &str = r#"{"type":"object","properties":{"region":{"type":"string","description":"Any text.","x-mcp-header":"Region"}},"required":["region"]}"#;
+
+/// A page that shows what the tool returned; the client's side of it speaks first (MCP Apps).
+pub(crate) const CLOCK_PAGE: &str = include_str!("clock.html");

@@ -1,13 +1,15 @@
 //! The reference plugin: one of everything that a plugin can offer.
 //!
 //! The tools named `test_…`, the resources and the prompts are those that the official conformance suite calls; what it
-//! does not exercise stands beside them. A file for each kind: `content`, `asking`, `limits`.
+//! does not exercise stands beside them. A file for each kind: `content`, `asking`, `rounds`, `limits`. This one is
+//! long because a plugin is one block of functions, and there is one of everything.
 
 #![allow(non_snake_case, reason = "the suite names an argument `resourceUri`")]
 
 mod asking;
 mod content;
 mod limits;
+mod rounds;
 
 use mcp_plugin_api::prelude::*;
 use mcp_plugin_api::{Error, Roots, serde_json};
@@ -19,6 +21,7 @@ pub struct Everything {
     host: Host,
     touches: AtomicU64,
     mutations: AtomicU64,
+    steps: AtomicU64,
 }
 
 /// A typed object, with text in it and beside it.
@@ -32,14 +35,18 @@ struct Weather {
     humidity: u8,
 }
 
-#[plugin(instructions = "Test tools, one for each feature. None of them changes anything outside this process.")]
+#[plugin(
+    instructions = "Test tools, one for each feature. None of them changes anything outside this process.",
+    cache = Cache::public(Duration::from_secs(1)),
+    skills = "skills"
+)]
 impl Everything {
     #[start]
     fn start(host: Host) -> Self {
         // Shown and hidden by `test_trigger_tool_change` and `test_trigger_prompt_change`.
         host.hide_tool("test_sometimes");
         host.hide_prompt("test_sometimes_prompt");
-        Self { host, touches: AtomicU64::new(0), mutations: AtomicU64::new(0) }
+        Self { host, touches: AtomicU64::new(0), mutations: AtomicU64::new(0), steps: AtomicU64::new(0) }
     }
 
     /// # Simple text
@@ -200,9 +207,9 @@ impl Everything {
     /// Asks the user to open a URL.
     #[tool]
     async fn test_url_elicitation(&self, ctx: &Context) -> Result<&'static str> {
-        let id = format!("everything-{}", ctx.call_id());
-        let answer = ctx.elicit_url(&id, "Please confirm in the browser", "https://example.com/confirm").await?;
-        ctx.url_done(&id);
+        let key = "everything-confirm";
+        let answer = ctx.elicit_url(key, "Please confirm in the browser", "https://example.com/confirm").await?;
+        ctx.url_done(key);
         Ok(match answer {
             Answer::Accepted(()) => "URL elicitation: accept",
             Answer::Declined => "URL elicitation: decline",
@@ -214,6 +221,126 @@ impl Everything {
     #[tool]
     async fn test_url_required(&self) -> Result<String> {
         Err(Error::url_required("everything-login", "Please sign in first", "https://example.com/login"))
+    }
+
+    /// Needs a client whose model can be asked.
+    #[tool]
+    async fn test_missing_capability(&self, ctx: &Context) -> Result<&'static str> {
+        ctx.require(Capability::Sample)?;
+        Ok("Success")
+    }
+
+    /// Asks the user, over whatever the client has for it.
+    #[tool]
+    async fn test_streaming_elicitation(&self, ctx: &Context) -> Result<String> {
+        rounds::hello(ctx).await
+    }
+
+    /// Logs to the client, if it wants that.
+    #[tool]
+    async fn test_logging_tool(&self, ctx: &Context) -> &'static str {
+        ctx.log(LogLevel::Info, "a message of the tool");
+        "logged"
+    }
+
+    /// Asks the user for a name.
+    #[tool]
+    async fn test_input_required_result_elicitation(&self, ctx: &Context) -> Result<String> {
+        rounds::hello(ctx).await
+    }
+
+    /// Asks the client's model for a capital.
+    #[tool]
+    async fn test_input_required_result_sampling(&self, ctx: &Context) -> Result<String> {
+        rounds::capital(ctx).await
+    }
+
+    /// Names the client's roots.
+    #[tool]
+    async fn test_input_required_result_list_roots(&self, ctx: &Context) -> Result<String> {
+        Ok(rounds::roots_told(&ctx.roots("client_roots").await?))
+    }
+
+    /// Asks the user to confirm.
+    #[tool]
+    async fn test_input_required_result_request_state(&self, ctx: &Context) -> Result<String> {
+        rounds::confirmed(ctx).await
+    }
+
+    /// Asks the user, the model and for the roots at once.
+    #[tool]
+    async fn test_input_required_result_multiple_inputs(&self, ctx: &Context) -> Result<String> {
+        rounds::all_at_once(ctx).await
+    }
+
+    /// Asks the user twice.
+    #[tool]
+    async fn test_input_required_result_multi_round(&self, ctx: &Context) -> Result<String> {
+        rounds::two_rounds(ctx).await
+    }
+
+    /// Asks the user to confirm; what the client carries meanwhile must not be changed.
+    #[tool]
+    async fn test_input_required_result_tampered_state(&self, ctx: &Context) -> Result<String> {
+        rounds::confirmed(ctx).await
+    }
+
+    /// Asks for what the client can do, and nothing else.
+    #[tool]
+    async fn test_input_required_result_capabilities(&self, ctx: &Context) -> Result<String> {
+        rounds::what_it_can(ctx).await
+    }
+
+    /// Asks the user on a thread that may block.
+    #[tool]
+    fn test_blocking_elicitation(&self, ctx: &Context) -> Result<String> {
+        ctx.wait(rounds::hello(ctx))
+    }
+
+    /// Asks the user to confirm; each confirmation counts once.
+    #[tool(single_use)]
+    async fn test_consume_once(&self, ctx: &Context) -> Result<String> {
+        rounds::confirmed(ctx).await
+    }
+
+    /// Does a step once and asks about it: however often it is run, the step's number stays.
+    #[tool]
+    async fn test_once(&self, ctx: &Context) -> Result<String> {
+        let step = ctx.once("step", async || Ok(self.steps.fetch_add(1, Ordering::Relaxed))).await?;
+        let told = rounds::hello(ctx).await?;
+        Ok(format!("step {step} of {}: {told}", self.steps.load(Ordering::Relaxed)))
+    }
+
+    /// Tells the trace that the call is part of.
+    #[tool(read_only)]
+    async fn test_trace(&self, ctx: &Context) -> String {
+        ctx.trace().and_then(|trace| trace.traceparent).unwrap_or_else(|| "no trace".to_owned())
+    }
+
+    /// Shows a clock on a page of its own.
+    #[tool(ui = "ui://everything/clock", read_only)]
+    async fn test_app(&self) -> &'static str {
+        "12:00"
+    }
+
+    /// The page of the clock.
+    #[resource("ui://everything/clock", app, meta("ui" = serde_json::json!({"prefersBorder": true})))]
+    async fn clock_page(&self) -> &'static str {
+        content::CLOCK_PAGE
+    }
+
+    /// Returns any JSON as structured result.
+    #[tool(read_only, output_schema = r#"{"type":["array","number","null"]}"#)]
+    async fn test_structured_any(
+        &self,
+        /** `array`, `number` or `null`. */
+        kind: String,
+    ) -> Result<ToolResult> {
+        ToolResult::structured(&match kind.as_str() {
+            "array" => serde_json::json!([1, 2]),
+            "number" => serde_json::json!(7),
+            _ => serde_json::Value::Null,
+        })
     }
 
     /// Answers with the client's roots.
@@ -272,16 +399,16 @@ impl Everything {
         format!("touched {uri}")
     }
 
-    /// Takes an integer that clients may mirror in a header.
-    #[tool(input_schema = content::INTEGER_HEADER_SCHEMA)]
-    async fn test_integer_header(&self, count: i64) -> String {
-        format!("count is {count}")
-    }
-
     /// Takes text that clients may mirror in a header.
     #[tool(input_schema = content::REGION_HEADER_SCHEMA)]
     async fn test_x_mcp_header(&self, region: String) -> String {
         format!("region is {region}")
+    }
+
+    /// Takes an integer that clients may mirror in a header.
+    #[tool(input_schema = content::INTEGER_HEADER_SCHEMA)]
+    async fn test_integer_header(&self, count: i64) -> String {
+        format!("count is {count}")
     }
 
     /// Sleeps; heeds its cancellation.
@@ -457,6 +584,21 @@ impl Everything {
         let contents =
             Contents::text("Embedded resource content for testing.").uri(resourceUri).mime_type("text/plain");
         vec![Message::user(Content::resource(contents)), Message::user("Please process the embedded resource above.")]
+    }
+
+    /// A prompt that asks the user first.
+    #[prompt]
+    async fn test_input_required_result_prompt(&self, ctx: &Context) -> Result<String> {
+        let form = Form::new().required("context", Field::text());
+        let answer = ctx.elicit("user_context", "What is it about?", form).await?;
+        let context = answer.accepted().map_or_else(|| "nothing".to_owned(), |form| form["context"].to_string());
+        Ok(format!("Consider {context}."))
+    }
+
+    /// A resource that asks the user first.
+    #[resource("test://asking", mime = "text/plain", cache = Cache::public(Duration::from_secs(60)))]
+    async fn asking_resource(&self, ctx: &Context) -> Result<String> {
+        rounds::hello(ctx).await
     }
 
     /// A prompt with a picture.

@@ -2,13 +2,14 @@
 
 use super::HostSide;
 use super::library::lent;
-use crate::call::{AskError, Call, LogMessage, Progress};
+use crate::call::{AskError, Asked, Call, LogMessage, Progress};
 use crate::protocol::{Ask, LogLevel};
 use crate::rt::InFlightGuard;
 use mcp_plugin_api::abi::foreign::{FfiFuture, ROption, RSlice, RStr, RVec};
 use mcp_plugin_api::abi::{CallApi, Failure, Reply, failure, into_foreign, op};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,7 @@ impl CallSide {
                     peer.elicitation_done(&id);
                 }
             }
+            op::WAITING => peer.waits(),
             other => self.host.take(other, payload),
         }
     }
@@ -60,8 +62,8 @@ impl CallSide {
     fn answer(&self, op: &str, payload: &[u8]) -> FfiFuture<Reply> {
         let ask = match op {
             op::ELICIT => read(payload).map(ElicitPayload::into_ask),
-            op::SAMPLE => read(payload).map(|SamplePayload { params }| Ask::Sample(params)),
-            op::ROOTS => Some(Ask::Roots),
+            op::SAMPLE => read(payload).map(|SamplePayload { key, params }| (key, Ask::Sample(params))),
+            op::ROOTS => read(payload).map(|KeyPayload { key }| (key, Ask::Roots)),
             op::CANCELLED => return self.when_cancelled(),
             op::ONCE_GET => {
                 let value = read(payload).map(|KeyPayload { key }| self.call.recorded(&key));
@@ -73,16 +75,27 @@ impl CallSide {
             }
             _ => return ready(None),
         };
-        let Some(ask) = ask else {
+        let Some((key, ask)) = ask else {
             return ready(None);
         };
-        let call = Arc::clone(&self.call);
-        self.spawned(async move {
-            match call.ask(ask).await {
-                Ok(answer) => Ok(answer.get().as_bytes().to_vec()),
-                Err(error) => Err(ask_failure(&error)),
+        let answered = |answer: Result<Box<RawValue>, AskError>| match answer {
+            Ok(answer) => Ok(answer.get().as_bytes().to_vec()),
+            Err(error) => Err(ask_failure(&error)),
+        };
+        match self.call.consult(&key, ask) {
+            Asked::Answered(answer) => {
+                let answer = answered(answer);
+                into_foreign(async move { reply(answer) })
             }
-        })
+            Asked::Live(request) => {
+                let call = Arc::clone(&self.call);
+                self.spawned(async move { answered(call.ask(request).await) })
+            }
+            Asked::Suspended(withdrawn) => into_foreign(async move {
+                withdrawn.cancelled().await;
+                Reply::RErr(failed(failure::SUSPENDED, "the call is run again with the answer", None))
+            }),
+        }
     }
 
     fn when_cancelled(&self) -> FfiFuture<Reply> {
@@ -107,8 +120,7 @@ impl CallSide {
         });
         into_foreign(async move {
             match receive.await {
-                Ok(Ok(bytes)) => Reply::ROk(bytes.into()),
-                Ok(Err(failure)) => Reply::RErr(failure),
+                Ok(result) => reply(result),
                 Err(_) => Reply::RErr(failed(failure::CANCELLED, "the host is stopping", None)),
             }
         })
@@ -135,7 +147,7 @@ impl CallApi for CallSide {
                 op::CALL_ID => json!(self.call.id.to_string()),
                 op::DEADLINE => json!(self.call.deadline.left().as_millis() as u64),
                 op::CLIENT => {
-                    let client = self.call.peer.client();
+                    let client = self.call.client();
                     json!(mcp_plugin_api::Client {
                         name: client.name.clone(),
                         version: client.version.clone(),
@@ -145,6 +157,15 @@ impl CallApi for CallSide {
                         sample_tools: client.sampling_tools,
                         roots: client.roots,
                         progress: self.call.peer.wants_progress(),
+                        apps: client.apps,
+                    })
+                }
+                op::TRACE => {
+                    let trace = self.call.peer.trace()?;
+                    json!(mcp_plugin_api::TraceContext {
+                        traceparent: trace.traceparent.clone(),
+                        tracestate: trace.tracestate.clone(),
+                        baggage: trace.baggage.clone(),
                     })
                 }
                 _ => return None,
@@ -180,6 +201,7 @@ struct DonePayload {
 
 #[derive(Deserialize)]
 struct SamplePayload {
+    key: String,
     params: Value,
 }
 
@@ -197,21 +219,28 @@ struct RecordPayload {
 #[derive(Deserialize)]
 #[serde(tag = "mode", rename_all = "lowercase")]
 enum ElicitPayload {
-    Form { message: String, schema: Value },
+    Form { key: String, message: String, schema: Value },
     Url { key: String, message: String, url: String },
 }
 
 impl ElicitPayload {
-    fn into_ask(self) -> Ask {
+    fn into_ask(self) -> (String, Ask) {
         match self {
-            Self::Form { message, schema } => Ask::Form { message, schema },
-            Self::Url { key, message, url } => Ask::Url { id: key, message, url },
+            Self::Form { key, message, schema } => (key, Ask::Form { message, schema }),
+            Self::Url { key, message, url } => (key.clone(), Ask::Url { id: key, message, url }),
         }
     }
 }
 
 fn read<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
     serde_json::from_slice(payload).ok()
+}
+
+fn reply(result: Result<Vec<u8>, Failure>) -> Reply {
+    match result {
+        Ok(bytes) => Reply::ROk(bytes.into()),
+        Err(failure) => Reply::RErr(failure),
+    }
 }
 
 fn failed(kind: &str, message: &str, data: Option<Value>) -> Failure {

@@ -4,9 +4,9 @@ const MAX: usize = 1000;
 
 #[track_caller]
 fn check(revision: &str, result: &str, expected: Result<&str, ResultError>) {
-    let dialect = Dialect::stateful(revision).unwrap();
+    let dialect = Dialect::all().iter().find(|dialect| dialect.revision == revision).unwrap();
     let written = tool_result(dialect, result.as_bytes().to_vec(), MAX, |_| Ok(()));
-    assert_eq!(written.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()), expected.map(str::to_owned));
+    assert_eq!(written.map(|body| String::from_utf8(body.json.to_vec()).unwrap()), expected.map(str::to_owned));
 }
 
 #[test]
@@ -27,6 +27,29 @@ fn structured_results_are_dropped_where_the_revision_lacks_them() {
 fn structured_results_that_are_no_objects_are_dropped_in_this_era() {
     check("2025-11-25", r#"{"content":[],"structuredContent":[1]}"#, Ok(r#"{"content":[]}"#));
     check("2025-06-18", r#"{"content":[],"structuredContent":7}"#, Ok(r#"{"content":[]}"#));
+}
+
+#[test]
+fn any_json_may_be_a_structured_result_in_the_stateless_era() {
+    for value in ["[1]", "7", "null", "\"s\"", "{}"] {
+        let result = format!(r#"{{"content":[],"structuredContent":{value}}}"#);
+        check("2026-07-28", &result, Ok(&result));
+        if value != "{}" {
+            check("2025-11-25", &result, Ok(r#"{"content":[]}"#));
+        }
+    }
+}
+
+#[test]
+fn fields_of_the_plugins_own_are_kept_apart_where_the_era_has_some_too() {
+    let result = br#"{"content":[],"_meta":{"com.example/k":1}}"#;
+    let newest = tool_result(Dialect::newest_stateless(), result.to_vec(), MAX, |_| Ok(())).unwrap();
+    assert_eq!(
+        (&*newest.json, newest.meta),
+        (br#"{"content":[]}"#.as_slice(), json!({"com.example/k": 1}).as_object().cloned())
+    );
+    let older = tool_result(Dialect::negotiate(""), result.to_vec(), MAX, |_| Ok(())).unwrap();
+    assert_eq!((&*older.json, older.meta), (result.as_slice(), None));
 }
 
 #[test]
@@ -65,5 +88,5 @@ fn a_result_at_the_limit_is_passed_on_and_one_more_byte_is_not() {
 fn odd_messages_of_prompts_are_passed_over() {
     let older = Dialect::stateful("2025-06-18").unwrap();
     let odd = br#"{"messages":["x",7,{"role":"user"},null]}"#;
-    assert_eq!(prompt_result(older, odd.to_vec(), MAX).unwrap(), odd.as_slice());
+    assert_eq!(prompt_result(older, odd.to_vec(), MAX).unwrap().json, odd.as_slice());
 }

@@ -1,6 +1,7 @@
 //! Bodies, read whole: bounded in bytes and in time.
 
 use super::refusal::Refusal;
+use crate::outlet::StreamLimits;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub struct HttpLimits {
     pub max_connections: usize,
     /// After this a call without an answer gets a stream, so that its answer is not lost with the connection.
     pub stream_after: Duration,
+    /// What one stream of a stateless request holds for a client that reads slowly.
+    pub stateless_stream: StreamLimits,
     /// How often an idle stream gets a comment, so that a dead connection is noticed.
     pub keep_alive: Duration,
 }

@@ -6,9 +6,11 @@
 use super::refusal::{Refusal, empty};
 use super::sse;
 use super::{Endpoint, body, headers};
+use crate::outlet::{Delivery, EventStream, Outlet as _, Position, StreamLimits};
+use crate::protocol::Protocols;
 use crate::rt::Phase;
-use crate::session::{Delivery, EventStream, Outlet as _, Position, SessionId, StreamLimits};
-use crate::transport::duplex::{Duplex, Replies};
+use crate::session::SessionId;
+use crate::transport::duplex::{Duplex, Replies, Spoken};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{self, Response, StatusCode};
@@ -67,14 +69,16 @@ fn opened(endpoint: &Arc<Endpoint>, request: &http::Request<Body>) -> Result<Res
     if endpoint.server.drain().phase() == Phase::Draining {
         return Err(Refusal::unavailable("the host is shutting down; try again later"));
     }
+    let principal = endpoint.principal(request.headers())?;
     let mut connections = endpoint.oldest.0.lock();
     if connections.len() >= endpoint.limits.max_connections {
         return Err(Refusal::unavailable("too many connections; try again later"));
     }
     let id = SessionId::random().map_err(|_| Refusal::unavailable("no random bits"))?;
     let stream = EventStream::new(StreamLimits { max_events: MAX_EVENTS, max_bytes: MAX_BYTES });
-    let client =
-        Duplex::new(Arc::clone(&endpoint.server), endpoint.limits.max_depth, Arc::new(stream.clone()), stream.clone());
+    // This transport is older than the stateless era.
+    let spoken = Spoken { protocols: Protocols::Stateful, principal, max_depth: endpoint.limits.max_depth };
+    let client = Duplex::new(Arc::clone(&endpoint.server), spoken, Arc::new(stream.clone()), stream.clone());
     connections.insert(id.clone(), Arc::new(tokio::sync::Mutex::new(client)));
     drop(connections);
     let Some(reader) = stream.read_from(Position(0)) else {
@@ -109,6 +113,10 @@ async fn taken(endpoint: &Endpoint, request: http::Request<Body>) -> Result<Resp
     let connection = id.and_then(|id| endpoint.oldest.0.lock().get(&id).cloned());
     let connection =
         connection.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "this connection does not exist any more"))?;
+    let principal = endpoint.principal(&parts.headers)?;
+    if *connection.lock().await.principal() != principal {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "this connection does not exist any more"));
+    }
     let bytes = body::read(&parts.headers, body, &endpoint.limits).await?;
     connection.lock().await.take(&bytes).await;
     Ok(empty(StatusCode::ACCEPTED))

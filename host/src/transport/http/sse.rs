@@ -1,6 +1,6 @@
 //! Streams of events: a reader of a session's stream, written as Server-Sent Events.
 
-use crate::session::{Read, Reader};
+use crate::outlet::{Read, Reader};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
@@ -56,7 +56,8 @@ pub(super) fn ended() -> Response<Body> {
     event_stream(Body::empty())
 }
 
-fn event_stream(body: Body) -> Response<Body> {
+/// A response whose body is a stream of events.
+pub(super) fn event_stream(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -81,7 +82,7 @@ impl<G> Writer<G> {
         }
         let reader = self.reader.as_mut()?;
         let Ok(read) = tokio::time::timeout(self.style.keep_alive, reader.next()).await else {
-            return Some(Bytes::from_static(b": keep-alive\n\n"));
+            return Some(keep_alive());
         };
         match read {
             Read::Message(number, message) => Some(event(self.style.form, number, &message)),
@@ -96,6 +97,16 @@ impl<G> Writer<G> {
             }
         }
     }
+}
+
+/// What keeps an idle stream alive: a comment.
+pub(super) fn keep_alive() -> Bytes {
+    Bytes::from_static(b": keep-alive\n\n")
+}
+
+/// One message as an event without an id: nothing can be resumed (2026-07-28 H-14).
+pub(super) fn unnumbered(message: &[u8]) -> Bytes {
+    [b"data: ", message, b"\n\n"].concat().into()
 }
 
 /// One message as an event. Messages of ours have no line breaks.

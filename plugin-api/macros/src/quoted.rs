@@ -1,0 +1,71 @@
+//! Options as the code that passes them on.
+
+use crate::attributes::Options;
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Error, Expr, LitStr, Result};
+
+/// Text as an `Option<&str>`.
+pub(super) fn quoted(text: Option<&String>) -> TokenStream {
+    match text {
+        None => quote!(::core::option::Option::<&str>::None),
+        Some(text) => quote!(::core::option::Option::Some(#text)),
+    }
+}
+
+/// An option's expression as an `Option`.
+pub(super) fn some(expr: Option<&Expr>) -> TokenStream {
+    match expr {
+        None => quote!(::core::option::Option::None),
+        Some(expr) => quote!(::core::option::Option::Some(#expr)),
+    }
+}
+
+/// The media type of pages (MCP Apps).
+pub(super) const APP_MIME_TYPE: &str = "text/html;profile=mcp-app";
+
+pub(super) fn check_page(uri: &LitStr) -> Result<()> {
+    if uri.value().starts_with("ui://") {
+        return Ok(());
+    }
+    Err(Error::new_spanned(uri, "the URI of a page begins with `ui://`"))
+}
+
+/// The fields of `meta(...)`, as an `Option` of a map.
+pub(super) fn metas(options: &Options) -> TokenStream {
+    if options.meta.is_empty() {
+        return quote!(::core::option::Option::None);
+    }
+    let pairs = options.meta.iter().map(|(key, value)| quote!((#key.to_owned(), (#value).into())));
+    quote!(::core::option::Option::Some(::core::iter::FromIterator::<(::std::string::String, ::mcp_plugin_api::serde_json::Value)>::from_iter([#(#pairs),*])))
+}
+
+pub(super) fn icons(options: &Options) -> Result<TokenStream> {
+    Ok(match options.string("icon")? {
+        None => quote!(::core::option::Option::None),
+        Some(icon) => quote! {
+            ::core::option::Option::Some(::std::vec![::mcp_plugin_api::Icon {
+                src: #icon.to_owned(),
+                mime_type: ::core::option::Option::None,
+                sizes: ::core::option::Option::None,
+                theme: ::core::option::Option::None,
+            }])
+        },
+    })
+}
+
+pub(super) fn tool_hints(options: &Options) -> Result<TokenStream> {
+    let mut fields = TokenStream::new();
+    for (option, field) in [
+        ("read_only", "read_only_hint"),
+        ("destructive", "destructive_hint"),
+        ("idempotent", "idempotent_hint"),
+        ("open_world", "open_world_hint"),
+    ] {
+        if let Some(value) = options.flag(option)? {
+            let field = format_ident!("{field}");
+            fields.extend(quote!(#field: ::core::option::Option::Some(#value),));
+        }
+    }
+    Ok(quote!(private::ToolHints { #fields ..::core::default::Default::default() }))
+}
