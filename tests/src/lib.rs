@@ -8,11 +8,13 @@
 mod build;
 mod host;
 mod http;
+mod stateless;
 mod stdio;
 
 pub use build::{artifact, build, compile_c, repository, run_peer_setup, target};
 pub use host::{Host, HostBuilder, eventually, plugin_file};
 pub use http::{Event, Http, Reply, Stream};
+pub use stateless::{PREFIX, accept, assert_asks, full_meta, meta_with, retry, stateless, stateless_call};
 pub use stdio::Stdio;
 
 use serde_json::{Value, json};
