@@ -90,6 +90,14 @@ impl Host {
         }
     }
 
+    #[track_caller]
+    fn wait_for_address(&mut self) {
+        self.wait_for_log("listening on http://");
+        let told = self.log();
+        let address = told.split("listening on http://").nth(1).and_then(|rest| rest.split("/mcp").next()).unwrap();
+        self.address = Some(address.parse().unwrap());
+    }
+
     /// Its process.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -205,11 +213,21 @@ impl HostBuilder {
         let mut child = command.stdin(Piped::null()).stdout(Piped::null()).stderr(Piped::piped()).spawn().unwrap();
         let log = follow(&mut child);
         let mut host = Host { child, address: None, log, builder: Some(self) };
-        host.wait_for_log("listening on http://");
-        let told = host.log();
-        let address = told.split("listening on http://").nth(1).and_then(|rest| rest.split("/mcp").next()).unwrap();
-        host.address = Some(address.parse().unwrap());
+        host.wait_for_address();
         host
+    }
+
+    /// Starts it on standard input and output and on HTTP, and waits until it listens.
+    #[track_caller]
+    #[must_use]
+    pub fn serve_both(self) -> (Host, Stdio) {
+        let mut command = self.command(&["--stdio", "--http", "127.0.0.1:0"]);
+        let mut child = command.stdin(Piped::piped()).stdout(Piped::piped()).stderr(Piped::piped()).spawn().unwrap();
+        let log = follow(&mut child);
+        let client = Stdio::new(child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut host = Host { child, address: None, log, builder: Some(self) };
+        host.wait_for_address();
+        (host, client)
     }
 
     /// Starts it on standard input and output.

@@ -2,6 +2,8 @@
 
 #![allow(deprecated, reason = "what the next revision drops is still part of this era")]
 
+pub(crate) mod stateless;
+
 use mcp_host_tests::text;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientConfig, ClientRequest, CreateMessageRequestParams,
@@ -157,7 +159,7 @@ pub(crate) async fn over_http(url: &str) {
 pub(crate) async fn over_stdio(host: &Command) {
     let (send, events) = mpsc::unbounded_channel();
     let mut command = tokio::process::Command::new(host.get_program());
-    command.args(host.get_args()).stderr(Stdio::null());
-    let transport = TokioChildProcess::new(command).unwrap();
+    command.args(host.get_args());
+    let (transport, _) = TokioChildProcess::builder(command).stderr(Stdio::null()).spawn().unwrap();
     use_everything(Everything(send).serve(transport).await.unwrap(), events).await;
 }
