@@ -1,7 +1,7 @@
-//! What a call costs on the wire: CPU seconds of the host for 100,000 calls of an echo tool over HTTP, against a bare axum
-//! handler that parses and answers JSON, in the same run.
+//! What a call costs on the wire: CPU seconds of the host for 100,000 calls of an echo tool over HTTP, in each era, against
+//! a bare axum handler that parses and answers JSON, in the same run.
 //!
-//! `cargo run --release -p mcp-host-tests --bin wire-cost` prints the figures and fails above the bound. Words: calls,
+//! `cargo run --release -p mcp-host-tests --bin wire-cost` prints the figures and fails above the bounds. Words: calls,
 //! connections, rounds.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -20,6 +20,19 @@ use std::time::Instant;
 /// The host may cost this many times the floor.
 const BOUND: f64 = 2.0;
 
+/// A stateless call may cost this many times a stateful one. They are to cost the same; the rest is what one run differs
+/// from the next.
+const ERA_BOUND: f64 = 1.1;
+
+/// How calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// With a session.
+    Stateful,
+    /// With everything in the request.
+    Stateless,
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == "floor") {
@@ -28,22 +41,31 @@ fn main() {
     let number = |index: usize, default: usize| words.get(index).map_or(default, |word| word.parse().unwrap());
     let (calls, connections, rounds) = (number(0, 100_000), number(1, 16), number(2, 3));
     let binaries = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let mut ratios = Vec::new();
+    let (mut ratios, mut era_ratios) = (Vec::new(), Vec::new());
     println!("| | CPU s per 100,000 calls | calls/s | ratio |\n|---|---|---|---|");
     for _ in 0..rounds {
         let floor = measure(&Server::floor(&binaries), calls, connections);
-        let host = measure(&Server::host(&binaries), calls, connections);
-        let ratio = host.0 / floor.0;
-        println!(
-            "| bare axum | {:.2} | {:.0} | 1.00 |\n| mcp-host | {:.2} | {:.0} | {ratio:.2} |",
-            floor.0, floor.1, host.0, host.1
-        );
-        ratios.push(ratio);
+        let stateful = measure(&Server::host(&binaries, Form::Stateful), calls, connections);
+        let stateless = measure(&Server::host(&binaries, Form::Stateless), calls, connections);
+        for (name, (cpu, speed)) in
+            [("bare axum", floor), ("mcp-host, 2025-11-25", stateful), ("mcp-host, 2026-07-28", stateless)]
+        {
+            println!("| {name} | {cpu:.2} | {speed:.0} | {:.2} |", cpu / floor.0);
+        }
+        ratios.push(stateful.0.max(stateless.0) / floor.0);
+        era_ratios.push(stateless.0 / stateful.0);
     }
+    let ratio = median(ratios);
+    println!("median ratio of the dearer era {ratio:.2}, at most {BOUND:.2} is allowed");
+    let era_ratio = median(era_ratios);
+    println!("median ratio of stateless to stateful {era_ratio:.2}, at most {ERA_BOUND:.2} is allowed");
+    assert!(ratio <= BOUND, "a call costs {ratio:.2} times the floor");
+    assert!(era_ratio <= ERA_BOUND, "a stateless call costs {era_ratio:.2} times a stateful one");
+}
+
+fn median(mut ratios: Vec<f64>) -> f64 {
     ratios.sort_by(f64::total_cmp);
-    let median = ratios[ratios.len() / 2];
-    println!("median ratio {median:.2}, at most {BOUND:.2} is allowed");
-    assert!(median <= BOUND, "a call costs {median:.2} times the floor");
+    ratios[ratios.len() / 2]
 }
 
 /// The floor: a bare handler.
@@ -63,7 +85,10 @@ async fn serve_floor() {
 struct Server {
     child: Child,
     address: SocketAddr,
-    session: String,
+    /// Headers that every request has beside the usual ones.
+    headers: String,
+    /// The members of `params` beside those of the call.
+    meta: Option<Value>,
     _folder: tempfile::TempDir,
 }
 
@@ -78,7 +103,7 @@ impl Server {
         }
         std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
         let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        Self { child, address, session: String::new(), _folder: folder }
+        Self { child, address, headers: String::new(), meta: None, _folder: folder }
     }
 
     fn floor(binaries: &Path) -> Self {
@@ -87,7 +112,7 @@ impl Server {
         Self::start(command, tempfile::tempdir().unwrap())
     }
 
-    fn host(binaries: &Path) -> Self {
+    fn host(binaries: &Path, form: Form) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plugins: PathBuf = folder.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
@@ -97,6 +122,16 @@ impl Server {
         let mut command = Command::new(binaries.join("mcp-host"));
         command.args(["--http", "127.0.0.1:0", "--plugins-dir"]).arg(plugins).arg("--config").arg(config);
         let mut server = Self::start(command, folder);
+        if form == Form::Stateless {
+            server.headers =
+                "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n".to_owned();
+            server.meta = Some(json!({
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": {"name": "b", "version": "1"},
+            }));
+            return server;
+        }
         let params =
             json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "b", "version": "1"}});
         let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string();
@@ -105,17 +140,17 @@ impl Server {
         let (head, _) = response(&mut stream);
         let session =
             head.lines().find_map(|line| line.to_lowercase().strip_prefix("mcp-session-id: ").map(str::to_owned));
-        server.session = session.unwrap().trim().to_owned();
+        let session = session.unwrap();
+        server.headers = format!("MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: {}\r\n", session.trim());
         server
     }
 
     fn request(&self, body: &str) -> Vec<u8> {
-        let session =
-            if self.session.is_empty() { String::new() } else { format!("Mcp-Session-Id: {}\r\n", self.session) };
         format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\n{session}Content-Length: {}\r\n\r\n{body}",
+             Accept: application/json, text/event-stream\r\n{}Content-Length: {}\r\n\r\n{body}",
             self.address,
+            self.headers,
             body.len()
         )
         .into_bytes()
@@ -154,7 +189,10 @@ fn run(server: &Server, calls: usize, connections: usize) {
                 stream.get_mut().set_nodelay(true).unwrap();
                 for index in 0..calls / connections {
                     let (id, message) = (connection * calls + index, format!("m{index}"));
-                    let params = json!({"name": "echo", "arguments": {"message": message}});
+                    let mut params = json!({"name": "echo", "arguments": {"message": message}});
+                    if let Some(meta) = &server.meta {
+                        params["_meta"] = meta.clone();
+                    }
                     let body =
                         json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string();
                     stream.get_mut().write_all(&server.request(&body)).unwrap();
