@@ -81,6 +81,7 @@ pub(crate) fn meta(bytes: &[u8]) {
         }
     }
     let _ = registry::MirroredParam::all(params);
+    let _ = Subject::of("tools/call", Some(params.get()));
 }
 
 /// Values of headers, which may be Base64: what is not marked as such stands for itself.

@@ -28,28 +28,30 @@ pub fn offer(folders: &[PathBuf]) -> (Option<Offer>, Vec<SkillError>) {
     let mut files = HashMap::new();
     let mut skills = Vec::new();
     let mut problems = Vec::new();
-    for folder in folders {
-        match read_folder(folder) {
-            Ok(read) => {
-                for skill in read {
-                    let uri = format!("skill://{HOME}/{}", skill.name);
-                    let listed = skill.files.iter().map(|(path, bytes)| SkillFile {
-                        path: path.clone(),
-                        digest: digest(bytes),
-                        size: bytes.len() as u64,
-                        mime_type: mime_type(path).to_owned(),
-                    });
-                    let files_of_it: Vec<SkillFile> = listed.collect();
-                    let definition =
-                        SkillDefinition { uri: uri.clone(), frontmatter: skill.frontmatter, files: files_of_it };
-                    skills.push(definition);
-                    for (path, bytes) in skill.files {
-                        let mime_type = mime_type(&path);
-                        files.entry(format!("{uri}/{path}")).or_insert((mime_type, bytes));
-                    }
-                }
+    let read = folders.iter().flat_map(|folder| match read_folder(folder) {
+        Ok(read) => read,
+        Err(problem) => vec![Err(problem)],
+    });
+    for skill in read {
+        let skill = match skill {
+            Ok(skill) => skill,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
             }
-            Err(problem) => problems.push(problem),
+        };
+        let uri = format!("skill://{HOME}/{}", skill.name);
+        let listed = skill.files.iter().map(|(path, bytes)| SkillFile {
+            path: path.clone(),
+            digest: digest(bytes),
+            size: bytes.len() as u64,
+            mime_type: mime_type(path).to_owned(),
+        });
+        let definition = SkillDefinition { uri: uri.clone(), frontmatter: skill.frontmatter, files: listed.collect() };
+        skills.push(definition);
+        for (path, bytes) in skill.files {
+            let mime_type = mime_type(&path);
+            files.entry(format!("{uri}/{path}")).or_insert((mime_type, bytes));
         }
     }
     let manifest = Manifest { skills, ..Manifest::default() };

@@ -128,6 +128,8 @@ struct Call {
     api: CallContext,
     /// Questions that wait for their answer.
     open: AtomicUsize,
+    /// Steps that are being done, which must not be ended by a question beside them.
+    steps: AtomicUsize,
 }
 
 /// A question that waits; it counts until this is dropped.
@@ -139,17 +141,37 @@ impl Drop for OpenQuestion<'_> {
     }
 }
 
+/// A step that is being done; it is over when this is dropped.
+struct Step<'a> {
+    context: &'a Context,
+    key: &'a str,
+}
+
+impl<'a> Step<'a> {
+    fn begin(context: &'a Context, key: &'a str) -> Self {
+        context.call.steps.fetch_add(1, Ordering::AcqRel);
+        Self { context, key }
+    }
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        self.context.call.steps.fetch_sub(1, Ordering::AcqRel);
+        self.context.notify(op::STEP_OVER, &json!({"key": self.key}));
+    }
+}
+
 /// What a function that is to be run again unwinds with. No panic: nothing went wrong, and no hook hears of it.
 struct Suspended;
 
 impl Context {
     pub(crate) fn new(api: CallContext) -> Self {
-        Self { call: Arc::new(Call { api, open: AtomicUsize::new(0) }) }
+        Self { call: Arc::new(Call { api, open: AtomicUsize::new(0), steps: AtomicUsize::new(0) }) }
     }
 
-    /// The function waits: tells the host, if it waits for answers.
+    /// The function waits: tells the host, if it waits for answers only.
     pub(crate) fn waits(&self) {
-        if self.call.open.load(Ordering::Acquire) > 0 {
+        if self.call.open.load(Ordering::Acquire) > 0 && self.call.steps.load(Ordering::Acquire) == 0 {
             self.notify(op::WAITING, &Value::Null);
         }
     }
@@ -305,7 +327,8 @@ impl Context {
         Ok(Answers(futures_util::future::try_join_all(asked).await?.into_iter().collect()))
     }
 
-    /// Does a step once, however often the function is run: later runs get the value of the first.
+    /// Does a step once, however often the function is run: later runs get the value of the first. The function is not
+    /// ended by a question while a step is being done.
     ///
     /// # Errors
     /// When the step fails; then it is not recorded.
@@ -317,6 +340,7 @@ impl Context {
         if let Some(value) = self.ask::<Option<Value>>(op::ONCE_GET, &json!({"key": key})).await? {
             return Ok(serde_json::from_value(value)?);
         }
+        let _step = Step::begin(self, key);
         let value = step().await?;
         self.ask::<Value>(op::ONCE_PUT, &json!({"key": key, "value": value})).await?;
         Ok(value)
@@ -345,6 +369,10 @@ impl Context {
             let _open = OpenQuestion(&self.call.open);
             self.request(question.op, &question.payload).await
         };
+        self.decoded(answer)
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, answer: Result<Vec<u8>>) -> Result<T> {
         match answer {
             Ok(answer) => Ok(serde_json::from_slice(&answer)?),
             // Nothing of the function may run any more, not even what it does about errors. What was spawned by the
@@ -362,7 +390,7 @@ impl Context {
     }
 
     async fn ask<T: DeserializeOwned>(&self, op: &str, payload: &Value) -> Result<T> {
-        Ok(serde_json::from_slice(&self.request(op, payload).await?)?)
+        self.decoded(self.request(op, payload).await)
     }
 
     async fn request(&self, op: &str, payload: &Value) -> Result<Vec<u8>> {

@@ -149,7 +149,7 @@ impl Script {
                 serde_json::from_value(payload["level"].clone()).unwrap_or(LogLevel::Info),
                 payload["data"].clone(),
             ),
-            op::WAITING => return,
+            op::WAITING | op::STEP_OVER => return,
             op::RESOURCE_UPDATED => Said::ResourceUpdated(payload["uri"].as_str().unwrap_or_default().to_owned()),
             other => Said::Other(other.to_owned()),
         };

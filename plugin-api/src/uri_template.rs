@@ -157,9 +157,6 @@ fn match_names(operator: Operator, names: &[String], rest: &[Part], uri: &str, s
         if search.steps_left == 0 {
             return false;
         }
-        let Some(value) = percent_decode(&body[..end]) else {
-            continue;
-        };
         let tail = &body[end..];
         let matched = if more.is_empty() {
             match_parts(rest, tail, search)
@@ -168,7 +165,8 @@ fn match_names(operator: Operator, names: &[String], rest: &[Part], uri: &str, s
         } else {
             tail.strip_prefix(between).is_some_and(|tail| match_names(Operator::Simple, more, rest, tail, search))
         };
-        if matched {
+        // Decoded last: it costs as much as the value is long, and most splits do not fit.
+        if matched && let Some(value) = percent_decode(&body[..end]) {
             search.values.insert(name.clone(), value);
             return true;
         }

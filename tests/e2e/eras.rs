@@ -214,10 +214,10 @@ fn each_stream_hears_what_it_asked_for_and_nothing_else() {
     let mut session = host.http();
     session.initialize("2025-11-25");
     let mut own = session.get_stream(None);
-    let mut trigger = |tool: &str, arguments: Value| {
+    let trigger = |tool: &str, arguments: Value| {
         assert!(http.ask_stateless(&stateless_call(9, tool, arguments)).get("result").is_some());
     };
-    let mut expect = |stream: &mut Stream, method: &str, id: Value| {
+    let expect = |stream: &mut Stream, method: &str, id: Value| {
         let message = stream.next_message();
         assert_eq!((message["method"].as_str().unwrap(), subscription(&message)), (method, &id));
         message
@@ -273,6 +273,33 @@ fn streams_end_with_a_result_when_the_host_ends() {
     let farewell = client.receive();
     assert_eq!((&farewell["id"], &farewell["result"]["resultType"]), (&json!(5), &json!("complete")));
     assert_eq!(host.wait().code(), Some(0));
+}
+
+#[test]
+fn streams_have_their_farewell_though_a_call_has_to_be_cut_off() {
+    let mut host = Host::with(&["everything"]).config("[limits]\ndrain_timeout = \"500ms\"").serve_http();
+    let http = host.http();
+    let mut stream = http.stream_stateless(&listen(1, json!({"toolsListChanged": true})));
+    stream.next_message();
+    let busy = stateless_call(2, "test_sleep", json!({"ms": 20_000}));
+    let _busy = http.begin("POST", "/mcp", &http.stateless_headers(&busy), busy.to_string().as_bytes());
+    mcp_host_tests::eventually("the call", || (http.get("/health/detailed").json()["calls"] == 1).then_some(()));
+    host.signal("TERM");
+    assert_eq!(stream.next_message()["result"]["resultType"], "complete");
+    assert_eq!(host.wait().code(), Some(0));
+}
+
+#[test]
+fn what_is_listened_for_is_bounded() {
+    let host = Host::with(&["everything"]).serve_http();
+    let listen_for =
+        |uris: Value| host.http().post_stateless(&listen(1, json!({"resourceSubscriptions": uris}))).json();
+    let long = format!("test://template/{}/data", "a".repeat(9000));
+    assert_eq!(listen_for(json!([long]))["error"]["code"], -32602);
+    assert_eq!(listen_for(json!(vec!["test://static-text"; 1025]))["error"]["code"], -32602);
+    let mut twice =
+        host.http().stream_stateless(&listen(2, json!({"resourceSubscriptions": vec!["test://static-text"; 9]})));
+    assert_eq!(twice.next_message()["params"]["notifications"]["resourceSubscriptions"], json!(["test://static-text"]));
 }
 
 #[test]

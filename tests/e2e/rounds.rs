@@ -226,7 +226,8 @@ fn rounds_end_and_states_are_bounded() {
     let call = stateless_call(1, "test_input_required_result_multi_round", json!({}));
     let asked = http.ask_stateless(&call);
     let next = http.ask_stateless(&retry(&call, 2, &asked, json!({"step1": accept(json!({"name": "Ada"}))})));
-    refused(&next, "has asked too often");
+    let message = next["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "plugin 'everything' failed: it has asked in 1 rounds and asks again");
     // Nothing that compresses well.
     let mut seed = 1_u32;
     let mut next = || {
@@ -263,4 +264,114 @@ fn a_url_is_asked_without_an_id() {
     let done = http.ask_stateless(&retry(&call, 2, &asked, json!({"everything-confirm": {"action": "accept"}})));
     assert_eq!(text(&done), "URL elicitation: accept");
     assert!(done["result"]["_meta"][format!("{PREFIX}/serverInfo")].is_object());
+}
+
+fn guest() -> Host {
+    Host::with(&["guest"]).serve_http()
+}
+
+#[test]
+fn a_step_before_a_url_is_done_once() {
+    let host = guest();
+    let call = stateless_call(1, "steps_then_url", json!({}));
+    let mut asked = host.http().ask_stateless(&call);
+    for id in 2..5 {
+        assert_asks(&asked, &["login"]);
+        asked = host.http().ask_stateless(&retry(&call, id, &asked, json!({"login": {"action": "accept"}})));
+    }
+    assert_eq!(text(&host.http().ask_stateless(&stateless_call(9, "steps", json!({})))), "1");
+    // A user who says no is not asked for ever (2026-07-28 R-09).
+    let declined = host.http().ask_stateless(&retry(&call, 6, &asked, json!({"login": {"action": "decline"}})));
+    assert_eq!(declined["result"]["isError"], true);
+    assert_eq!(text(&declined), "the user declined to open the URL that this needs");
+}
+
+#[test]
+fn a_question_does_not_end_a_step_beside_it() {
+    let host = guest();
+    let call = stateless_call(1, "asks_beside_a_step", json!({}));
+    let asked = host.http().ask_stateless(&call);
+    assert_asks(&asked, &["name"]);
+    let done = host.http().ask_stateless(&retry(&call, 2, &asked, json!({"name": {"action": "decline"}})));
+    assert_eq!(text(&done), "step 0 of 1");
+}
+
+#[test]
+fn a_question_that_nobody_waits_for_is_not_asked() {
+    let host = guest();
+    let done = host.http().ask_stateless(&stateless_call(1, "gives_up_asking", json!({})));
+    assert_eq!(text(&done), "went on alone");
+}
+
+#[test]
+fn what_one_user_signed_in_for_is_kept_for_nobody_else() {
+    let host = guest();
+    let read = stateless(1, "resources/read", json!({"uri": "guest://behind-a-url"}));
+    let asked = host.http().ask_stateless(&read);
+    assert_asks(&asked, &["login"]);
+    let done = host.http().ask_stateless(&retry(&read, 2, &asked, json!({"login": {"action": "accept"}})));
+    assert_eq!(done["result"]["contents"][0]["text"], "secret of whoever signed in");
+    assert_eq!(done["result"]["cacheScope"], "private", "2026-07-28 C-03");
+}
+
+#[test]
+fn a_cancelled_call_is_silent_at_once() {
+    let (_host, mut client) = Host::with(&["guest"]).serve_stdio();
+    let meta = json!({format!("{PREFIX}/logLevel"): "info"});
+    client.send(&stateless(1, "tools/call", json!({"name": "logs_and_logs", "_meta": meta})));
+    assert_eq!(client.receive()["method"], "notifications/message");
+    client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}));
+    // Its id is free again at once (2026-07-28 M-07), and behind that answer nothing more is told (S-02).
+    client.send(&stateless_call(1, "works", json!({})));
+    loop {
+        let message = client.receive();
+        if message["id"] == 1 {
+            assert_eq!(text(&message), "works");
+            break;
+        }
+    }
+    assert_eq!(client.receive_within(std::time::Duration::from_millis(300)), None);
+}
+
+#[test]
+fn a_call_that_did_not_begin_uses_nothing_up() {
+    let host = everything().config("[plugins.everything]\nmax_calls = 1").serve_http();
+    let call = stateless_call(1, "test_consume_once", json!({}));
+    let asked = host.http().ask_stateless(&call);
+    assert_asks(&asked, &["confirm"]);
+    let next = retry(&call, 2, &asked, json!({"confirm": accept(json!({"ok": true}))}));
+    let busy = stateless_call(3, "test_block", json!({"ms": 600}));
+    let http = host.http();
+    let blocked = http.begin("POST", "/mcp", &http.stateless_headers(&busy), busy.to_string().as_bytes());
+    mcp_host_tests::eventually("the blocking call", || {
+        let health = http.get("/health/detailed").json();
+        (health["plugins"][0]["calls"] == 1).then_some(())
+    });
+    let refused = http.ask_stateless(&next);
+    assert_eq!(refused["error"]["message"], "too many calls are under way; try again later");
+    assert_eq!(text(&mcp_host_tests::Stream::read(blocked).whole().json()), "blocked 600 ms");
+    let done = mcp_host_tests::eventually("room for a call", || {
+        let reply = http.ask_stateless(&next);
+        reply.get("result").is_some().then_some(reply)
+    });
+    assert_eq!(text(&done), "state-ok, confirmed: true");
+}
+
+#[test]
+fn a_state_is_bound_to_params_that_cannot_all_be_read() {
+    let host = everything().serve_http();
+    let http = host.http();
+    let call = stateless_call(1, "test_elicitation", json!({"message": "harmless"}));
+    let post = |request: &Value| {
+        // A number that no machine type holds stands beside what is bound.
+        let body = request.to_string().replacen("\"params\":{", "\"params\":{\"zzz\":1e999,", 1);
+        http.exchange("POST", "/mcp", &http.stateless_headers(request), body.as_bytes()).json()
+    };
+    let asked = post(&call);
+    assert_asks(&asked, &["user"]);
+    let answers = json!({"user": accept(json!({"username": "a", "email": "b"}))});
+    let mut other = retry(&call, 2, &asked, answers.clone());
+    other["params"]["arguments"]["message"] = "harmful".into();
+    refused(&post(&other), "was given for another request");
+    assert!(text(&post(&retry(&call, 2, &asked, answers))).starts_with("User response: action=accept"));
 }

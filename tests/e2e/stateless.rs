@@ -334,6 +334,15 @@ fn a_client_that_takes_one_kind_of_answer_gets_that() {
     let stream = host.http().post_stateless_with(&echo, &[("accept", "text/event-stream")]);
     assert_eq!(stream.header("content-type"), Some("text/event-stream"));
     assert!(stream.body.starts_with("data: {"), "{}", stream.body);
+    let instant = stateless(1, "tools/call", json!({"name": "test_instant_progress", "_meta": {"progressToken": 1}}));
+    let json = host.http().post_stateless_with(&instant, &[("accept", "application/json")]);
+    assert_eq!(json.header("content-type"), Some("application/json"));
+    // A refusal has its status all the same (H-11).
+    let only_streams = [("accept", "text/event-stream")];
+    refused(&host.http().post_stateless_with(&stateless(1, "no/such", json!({})), &only_streams), 404, -32601);
+    let mut lacking = stateless_call(1, "test_missing_capability", json!({}));
+    lacking["params"]["_meta"] = meta_with(json!({}));
+    refused(&host.http().post_stateless_with(&lacking, &only_streams), 400, -32021);
     assert_eq!(host.http().post_stateless_with(&echo, &[("accept", "text/html")]).status, 406);
     let listen = stateless(1, "subscriptions/listen", json!({"notifications": {}}));
     assert_eq!(host.http().post_stateless_with(&listen, &[("accept", "application/json")]).status, 406);

@@ -103,7 +103,8 @@ impl Call {
         self.peer.client()
     }
 
-    fn set_personal(&self) {
+    /// The outcome depends on who asks.
+    pub fn set_personal(&self) {
         self.personal.store(true, Ordering::Relaxed);
     }
 
@@ -111,6 +112,16 @@ impl Call {
     #[must_use]
     pub fn is_personal(&self) -> bool {
         self.personal.load(Ordering::Relaxed)
+    }
+
+    /// Looks a step up. Without a value it is about to be done: the call does not end with questions before it is over.
+    #[must_use]
+    pub fn begin_step(&self, key: &str) -> Option<Value> {
+        let recorded = self.recorded(key);
+        if recorded.is_none() {
+            self.peer.step_begins(key);
+        }
+        recorded
     }
 
     /// All recorded values.

@@ -112,6 +112,15 @@ pub trait Peer: Send + Sync {
     /// The call waits for the answers to all that it has asked.
     fn waits(&self) {}
 
+    /// Nobody waits for the answer to a question any more.
+    fn abandon(&self, _key: &str) {}
+
+    /// A step that happens once is about to be done.
+    fn step_begins(&self, _key: &str) {}
+
+    /// That step is over, done or not.
+    fn step_ends(&self, _key: &str) {}
+
     /// Resolves when the call is to be ended and run again with answers; nothing where clients are asked live.
     fn suspended(&self) -> Option<SuspendFuture<'_>> {
         None

@@ -3,45 +3,43 @@
 use super::{LogMessage, Progress};
 use crate::outlet::{Delivery, Outlet};
 use crate::wire::{self, Id};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Tells a client how far one call is, until the call has its outcome (2025-era H-15, U-05; 2026-07-28 H-16).
+/// Tells a client how far one call is, until the call has its outcome (2025-era H-15, U-05; 2026-07-28 H-16, N-08).
 pub struct Teller {
     outlet: Arc<dyn Outlet>,
-    progress: Option<ProgressState>,
-    over: AtomicBool,
+    progress_token: Option<Box<RawValue>>,
+    /// Held while something is told, so that nothing follows the outcome and progress keeps its order.
+    state: Mutex<State>,
 }
 
-struct ProgressState {
-    token: Box<RawValue>,
-    /// Progress strictly increases (2025-era U-05).
-    last: Mutex<f64>,
+struct State {
+    over: bool,
+    /// Progress strictly increases.
+    last: f64,
 }
 
 impl Teller {
     /// Tells over `outlet`; of progress, if there is a token for it.
     #[must_use]
     pub fn new(outlet: Arc<dyn Outlet>, progress_token: Option<&Id>) -> Self {
-        let token = progress_token.and_then(|token| RawValue::from_string(token.as_json().to_owned()).ok());
-        let progress = token.map(|token| ProgressState { token, last: Mutex::new(f64::NEG_INFINITY) });
-        Self { outlet, progress, over: AtomicBool::new(false) }
+        let progress_token = progress_token.and_then(|token| RawValue::from_string(token.as_json().to_owned()).ok());
+        Self { outlet, progress_token, state: Mutex::new(State { over: false, last: f64::NEG_INFINITY }) }
     }
 
     /// The call has its outcome: nothing of it may follow.
     pub fn end(&self) {
-        self.over.store(true, Ordering::Release);
+        self.state.lock().over = true;
     }
 
     /// Whether the call has its outcome.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.state.lock().over
     }
 
     /// Where it tells.
@@ -53,7 +51,7 @@ impl Teller {
     /// Whether the client wants to hear of progress.
     #[must_use]
     pub fn wants_progress(&self) -> bool {
-        self.progress.is_some()
+        self.progress_token.is_some()
     }
 
     /// Tells how far the work is. What does not grow is not told.
@@ -68,24 +66,22 @@ impl Teller {
             #[serde(skip_serializing_if = "Option::is_none")]
             message: Option<String>,
         }
-        let Some(ProgressState { token, last }) = &self.progress else {
+        let Some(token) = &self.progress_token else {
             return;
         };
-        {
-            let mut last = last.lock();
-            let grows = progress.done.is_finite() && progress.done > *last;
-            if !grows {
-                return;
-            }
-            *last = progress.done;
+        let mut state = self.state.lock();
+        let grows = progress.done.is_finite() && progress.done > state.last;
+        if state.over || !grows {
+            return;
         }
+        state.last = progress.done;
         let params = Params {
             progress_token: token,
             progress: progress.done,
             total: progress.total.filter(|total| total.is_finite()),
             message: progress.message,
         };
-        self.send(wire::notification("notifications/progress", &params));
+        self.send(&state, "notifications/progress", &params);
     }
 
     /// Sends a log message.
@@ -94,13 +90,15 @@ impl Teller {
         if let Some(logger) = message.logger {
             params["logger"] = logger.into();
         }
-        self.send(wire::notification("notifications/message", &params));
+        let state = self.state.lock();
+        if !state.over {
+            self.send(&state, "notifications/message", &params);
+        }
     }
 
-    fn send(&self, message: Bytes) {
-        if !self.is_over() {
-            // A closed way means that the call is over, and what is said after its end nobody waits for.
-            let _ = self.outlet.send(message, Delivery::MayDrop);
-        }
+    /// Sends a notification, under the lock.
+    fn send(&self, _state: &State, method: &str, params: &impl Serialize) {
+        // A closed way means that the call is over, and what is said after its end nobody waits for.
+        let _ = self.outlet.send(wire::notification(method, params), Delivery::MayDrop);
     }
 }

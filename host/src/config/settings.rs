@@ -239,6 +239,9 @@ impl Resolver {
             stamped: server.in_results.unwrap_or(true),
             protocols: file.protocol.unwrap_or_default(),
         };
+        if http.sse_2024 && !face.protocols.has_sessions() {
+            self.problem("http.sse_2024", "that transport has sessions, and `protocol` is `stateless`");
+        }
         let identity = match &http.user_header {
             None => IdentityRule::default(),
             Some(header) => IdentityRule::from_header(header).unwrap_or_else(|| {

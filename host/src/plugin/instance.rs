@@ -3,6 +3,7 @@
 use super::ffi::{CallSide, HostSide, Plugin, PluginAnswer};
 use super::stage::Staged;
 use crate::call::{Call, Failure};
+use crate::protocol::is_client_capability;
 use crate::registry::{Answer, Callee, Operation};
 use crate::rt::InFlight;
 use mcp_plugin_api::abi::{self, failure, op};
@@ -144,7 +145,10 @@ fn failure_of(failure: abi::Failure) -> Failure {
         failure::CANCELLED => Failure::Cancelled,
         failure::MISSING_CAPABILITY => {
             let capability = data().and_then(|data| data["capability"].as_str().map(str::to_owned));
-            Failure::MissingCapability { message, capability: capability.unwrap_or_default() }
+            match capability.filter(|capability| is_client_capability(capability)) {
+                Some(capability) => Failure::MissingCapability { message, capability },
+                None => Failure::Failed(message),
+            }
         }
         failure::CLIENT_REFUSED | failure::CLIENT_TIMEOUT => Failure::AskFailed(message),
         failure::URL_REQUIRED => Failure::UrlRequired { message, data: data().unwrap_or_default() },

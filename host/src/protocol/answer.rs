@@ -1,6 +1,6 @@
 //! What clients answer to questions, held to what was asked before a plugin sees it.
 
-use super::AskRequest;
+use super::{AskRequest, Validator};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -89,12 +89,9 @@ fn check_content(schema: &Value, content: Map<String, Value>) -> Result<(), &'st
     if content.len() > MAX_FORM_FIELDS {
         return Err("the client's answer has too many fields");
     }
-    let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
     // A schema that is none is the plugin's doing: its form was shown all the same, so the answer counts.
-    match options.build(schema) {
-        Ok(validator) if !validator.is_valid(&Value::Object(content)) => {
-            Err("the client's answer does not fit the form that it was asked to show")
-        }
+    match Validator::of(schema).map(|validator| validator.check_value(&Value::Object(content))) {
+        Ok(Err(_)) => Err("the client's answer does not fit the form that it was asked to show"),
         _ => Ok(()),
     }
 }

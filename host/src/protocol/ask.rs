@@ -61,7 +61,9 @@ impl Ask {
         match self {
             Self::Form { message, schema } => {
                 if !client.elicit_form || !features.third_wave {
-                    return Err(AskRefused::MissingCapability("elicitation"));
+                    // One that has declared URLs alone has declared "elicitation".
+                    let missing = if client.elicit_url && features.fourth_wave { "elicitation.form" } else { "elicitation" };
+                    return Err(AskRefused::MissingCapability(missing));
                 }
                 let params = if features.fourth_wave {
                     json!({"mode": "form", "message": message, "requestedSchema": schema})

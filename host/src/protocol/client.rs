@@ -66,6 +66,21 @@ impl ClientProfile {
     }
 }
 
+/// Whether a client can declare a capability of this name, such as `elicitation.url`.
+#[must_use]
+pub fn is_client_capability(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "roots",
+        "sampling",
+        "sampling.tools",
+        "sampling.context",
+        "elicitation",
+        "elicitation.form",
+        "elicitation.url",
+    ];
+    NAMES.contains(&name)
+}
+
 /// What a client says of itself is kept for as long as its session, so it is cut.
 fn short(text: String) -> String {
     const MAX_CHARS: usize = 200;

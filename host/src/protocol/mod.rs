@@ -20,11 +20,12 @@ mod request_meta;
 mod result;
 mod shape;
 mod trace;
+mod validate;
 
 pub use answer::AnswerRule;
 pub use ask::{Ask, AskRefused, AskRequest};
 pub use cache::{CacheHint, CacheRule, CacheScope, combined};
-pub use client::{APPS_EXTENSION, ClientProfile};
+pub use client::{APPS_EXTENSION, ClientProfile, is_client_capability};
 pub use dialect::{Batches, Dialect, Era, Features, STATEFUL_ERA};
 pub use discover::{Offered, discover_result};
 pub use encode::{Encoder, ResultBody};
@@ -41,3 +42,4 @@ pub use request_meta::{Claims, RequestMeta};
 pub use result::{ResultError, completion_result, prompt_result, resource_result, tool_error, tool_result};
 pub use shape::{prompt, resource, template, tool};
 pub use trace::TraceContext;
+pub use validate::Validator;

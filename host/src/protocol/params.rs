@@ -4,7 +4,7 @@ use super::{Fault, LogLevel};
 use crate::wire::{Id, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Reads the params of a request.
 ///
@@ -61,12 +61,16 @@ impl UriParams<'_> {
     /// # Errors
     /// [`Fault::InvalidParams`].
     pub fn checked_uri(&self) -> Result<&str, Fault> {
-        const MAX_BYTES: usize = 8192;
-        if self.uri.len() > MAX_BYTES {
-            return Err(Fault::invalid_params(format!("the URI has more than {MAX_BYTES} bytes")));
-        }
-        Ok(&self.uri)
+        checked_uri(&self.uri)
     }
+}
+
+fn checked_uri(uri: &str) -> Result<&str, Fault> {
+    const MAX_BYTES: usize = 8192;
+    if uri.len() > MAX_BYTES {
+        return Err(Fault::invalid_params(format!("a URI has more than {MAX_BYTES} bytes")));
+    }
+    Ok(uri)
 }
 
 /// The lists.
@@ -111,6 +115,27 @@ pub struct ListenFilter {
     /// Updates of these resources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource_subscriptions: Vec<String>,
+}
+
+impl ListenFilter {
+    /// The same with each resource once, if there are at most `max` of them and none has a URI that is too long.
+    ///
+    /// # Errors
+    /// [`Fault::InvalidParams`].
+    pub fn checked(mut self, max: usize) -> Result<Self, Fault> {
+        /// They are kept, and repeated to the client.
+        const MAX_BYTES: usize = 256 << 10;
+        let uris = &mut self.resource_subscriptions;
+        let bytes: usize = uris.iter().map(String::len).sum();
+        if uris.len() > max || bytes > MAX_BYTES {
+            let reason = format!("'resourceSubscriptions' has more than {max} members or {MAX_BYTES} bytes");
+            return Err(Fault::invalid_params(reason));
+        }
+        uris.iter().try_for_each(|uri| checked_uri(uri).map(drop))?;
+        let mut seen = HashSet::new();
+        uris.retain(|uri| seen.insert(uri.clone()));
+        Ok(self)
+    }
 }
 
 /// `completion/complete` (2025-era U-10).

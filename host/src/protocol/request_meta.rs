@@ -103,6 +103,12 @@ impl<'a> RequestMeta<'a> {
         self.members.revision.is_some()
     }
 
+    /// Whether it brings something of an earlier round.
+    #[must_use]
+    pub fn is_retry(&self) -> bool {
+        self.input_responses.is_some() || self.request_state.is_some()
+    }
+
     /// Whether it has any member that only stateless requests have.
     #[must_use]
     pub fn has_signs(&self) -> bool {

@@ -37,8 +37,14 @@ struct ToolResultView<'a> {
     structured_content: Option<&'a RawValue>,
     #[serde(default)]
     is_error: bool,
-    #[serde(borrow, rename = "_meta")]
+    #[serde(borrow, default, rename = "_meta", deserialize_with = "present")]
     meta: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result_type: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    ttl_ms: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    cache_scope: Option<&'a RawValue>,
 }
 
 /// Keeps `null` apart from nothing: it may be a structured result (2026-07-28 L-03).
@@ -69,7 +75,10 @@ pub fn tool_result(
     let keeps_structured = view
         .structured_content
         .is_none_or(|value| features.fifth_wave || (features.third_wave && value.get().starts_with('{')));
-    if features.fourth_wave && keeps_structured && !is_own_meta(dialect, view.meta) {
+    if features.fourth_wave
+        && keeps_structured
+        && !is_taken(dialect, [view.meta, view.result_type, view.ttl_ms, view.cache_scope])
+    {
         return Ok(one_line(bytes).into());
     }
     let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
@@ -79,16 +88,19 @@ pub fn tool_result(
     if let Some(Value::Array(content)) = result.get_mut("content") {
         content.iter_mut().for_each(|block| degrade_content(dialect, block));
     }
-    Ok(with_own_meta(dialect, result))
+    Ok(without_taken(dialect, result))
 }
 
-/// Whether a result has a `_meta` where its era has members of its own.
-fn is_own_meta(dialect: &Dialect, meta: Option<&RawValue>) -> bool {
-    dialect.features.fifth_wave && meta.is_some()
+/// Whether a result has one of the members that the era itself writes: `_meta`, and those of which no plugin knows.
+fn is_taken(dialect: &Dialect, [meta, others @ ..]: [Option<&RawValue>; 4]) -> bool {
+    (dialect.features.fifth_wave && meta.is_some()) || others.iter().any(Option::is_some)
 }
 
-/// A result whose `_meta` is kept apart, where its era has members of its own there.
-fn with_own_meta(dialect: &Dialect, mut result: Map<String, Value>) -> ResultBody {
+/// A result without those members; its `_meta` is kept apart, where the era has members of its own there.
+fn without_taken(dialect: &Dialect, mut result: Map<String, Value>) -> ResultBody {
+    for taken in ["resultType", "ttlMs", "cacheScope"] {
+        result.shift_remove(taken);
+    }
     let meta = if dialect.features.fifth_wave { result.shift_remove("_meta") } else { None };
     let meta = meta.and_then(|meta| match meta {
         Value::Object(meta) => Some(meta),
@@ -103,16 +115,23 @@ fn with_own_meta(dialect: &Dialect, mut result: Map<String, Value>) -> ResultBod
 /// See [`ResultError`].
 pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<ResultBody, ResultError> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct View<'a> {
         #[serde(borrow)]
         messages: Vec<&'a RawValue>,
-        #[serde(borrow, rename = "_meta")]
+        #[serde(borrow, default, rename = "_meta", deserialize_with = "present")]
         meta: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        result_type: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        ttl_ms: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        cache_scope: Option<&'a RawValue>,
     }
     let text = text_of(&bytes, max_bytes)?;
-    let View { messages, meta } = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?;
+    let View { messages, meta, result_type, ttl_ms, cache_scope } = serde_json::from_str(text).map_err(wrong_shape)?;
     drop(messages);
-    if dialect.features.fourth_wave && !is_own_meta(dialect, meta) {
+    if dialect.features.fourth_wave && !is_taken(dialect, [meta, result_type, ttl_ms, cache_scope]) {
         return Ok(one_line(bytes).into());
     }
     let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
@@ -122,7 +141,7 @@ pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Res
         .flatten()
         .filter_map(|message| message.get_mut("content"))
         .for_each(|content| degrade_content(dialect, content));
-    Ok(with_own_meta(dialect, result))
+    Ok(without_taken(dialect, result))
 }
 
 /// Checks a resource's result and writes it in a dialect.
@@ -131,17 +150,24 @@ pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Res
 /// See [`ResultError`].
 pub fn resource_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<ResultBody, ResultError> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct View<'a> {
         #[serde(borrow)]
         contents: Vec<&'a RawValue>,
-        #[serde(borrow, rename = "_meta")]
+        #[serde(borrow, default, rename = "_meta", deserialize_with = "present")]
         meta: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        result_type: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        ttl_ms: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        cache_scope: Option<&'a RawValue>,
     }
     let text = text_of(&bytes, max_bytes)?;
-    let View { contents, meta } = serde_json::from_str::<View<'_>>(text).map_err(wrong_shape)?;
+    let View { contents, meta, result_type, ttl_ms, cache_scope } = serde_json::from_str(text).map_err(wrong_shape)?;
     drop(contents);
-    if is_own_meta(dialect, meta) {
-        return Ok(with_own_meta(dialect, serde_json::from_str(text).map_err(wrong_shape)?));
+    if is_taken(dialect, [meta, result_type, ttl_ms, cache_scope]) {
+        return Ok(without_taken(dialect, serde_json::from_str(text).map_err(wrong_shape)?));
     }
     Ok(one_line(bytes).into())
 }

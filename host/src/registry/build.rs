@@ -1,9 +1,7 @@
 //! From what plugins offer to a snapshot: order, names, clashes.
 
-use super::{
-    Callee, ListKind, MirroredParam, Place, Prompt, Resource, Skill, Snapshot, Template, Tool, Validator, skills,
-};
-use crate::protocol::{CacheHint, CacheRule, combined};
+use super::{Callee, ListKind, MirroredParam, Place, Prompt, Resource, Skill, Snapshot, Template, Tool, skills};
+use crate::protocol::{CacheHint, CacheRule, Validator, combined};
 use globset::GlobSet;
 use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
@@ -137,8 +135,10 @@ impl Builder {
                 continue;
             }
             let skill = self.snapshot.skills.len();
-            for file in &definition.files {
-                self.snapshot.skill_files.insert(format!("{}/{}", definition.uri, file.path), skill);
+            for uri in definition.files.iter().map(|file| format!("{}/{}", definition.uri, file.path)) {
+                if uri == listed.uri || self.claim("resource", &uri, plugin) {
+                    self.snapshot.skill_files.insert(uri, skill);
+                }
             }
             self.add_resource(place(manifest.resources.len() + index), listed, callee, cache(None));
             let (definition, callee) = (definition.clone(), Arc::clone(callee));

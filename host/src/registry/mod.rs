@@ -12,7 +12,6 @@ mod lists;
 mod mirror;
 mod skills;
 mod suggest;
-mod validate;
 
 pub use build::{Clash, Offer, Selection, build};
 pub use callee::{Answer, AnswerFuture, Callee, Operation};
@@ -22,9 +21,8 @@ pub use lists::ListKind;
 pub use mirror::MirroredParam;
 pub use skills::{Skill, page_of};
 pub use suggest::closest;
-pub use validate::Validator;
 
-use crate::protocol::{CacheHint, Dialect, Offered, combined};
+use crate::protocol::{CacheHint, Dialect, Offered, Validator, combined};
 use lists::Lists;
 use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;

@@ -1,11 +1,12 @@
 //! The keys that states are sealed with: the first seals, all of them open, so that keys can be changed while clients are
 //! on their way.
 
+use super::ledger::make_whole;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The keys, the one that seals first.
@@ -83,22 +84,8 @@ impl Keys {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let fresh: [u8; Self::BYTES] = random()?;
-        // Written aside and linked into place, so that a host that starts beside us finds a whole key or none.
-        let aside = path.with_extension(format!("new-{}", std::process::id()));
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         if !path.exists() {
-            let mut file = options.open(&aside).map_err(failed)?;
-            file.write_all(&fresh).and_then(|()| file.sync_all()).map_err(failed)?;
-            let linked = std::fs::hard_link(&aside, path);
-            let _ = std::fs::remove_file(&aside);
-            match linked {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-                _ => {}
-            }
+            make_whole(path, &random::<{ Self::BYTES }>()?).map_err(failed)?;
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(failed)?;

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -33,12 +33,8 @@ impl Ledger {
     pub fn of_folder(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(ID_FILE);
-        let aside = folder.join(format!("{ID_FILE}.new-{}", std::process::id()));
         if !path.exists() {
-            std::fs::write(&aside, fresh_id()?)?;
-            let linked = std::fs::hard_link(&aside, &path);
-            let _ = std::fs::remove_file(&aside);
-            linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+            make_whole(&path, fresh_id()?.as_bytes())?;
         }
         let id = std::fs::read_to_string(&path)?.chars().take(64).collect();
         Ok(Self { id, kept: Kept::Folder(folder.to_owned()) })
@@ -66,7 +62,7 @@ impl Ledger {
     /// # Blocking
     /// Makes one empty file.
     pub fn take(&self, state: &str, ends: u64) -> io::Result<bool> {
-        let name: String = state.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+        let name = name_of(state);
         match &self.kept {
             Kept::Memory(taken) => {
                 let mut taken = taken.lock();
@@ -74,12 +70,26 @@ impl Ledger {
                 taken.retain(|_, ends| *ends >= now);
                 Ok(taken.insert(name, ends).is_none())
             }
-            // The end is part of the name, so that sweeping needs to open nothing.
-            Kept::Folder(folder) => match std::fs::File::create_new(folder.join(format!("{ends:012}-{name}"))) {
+            Kept::Folder(folder) => match std::fs::File::create_new(folder.join(file_name(&name, ends))) {
                 Ok(_) => Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(error),
             },
+        }
+    }
+
+    /// Lets a state be taken again.
+    ///
+    /// # Blocking
+    /// Removes one empty file.
+    pub fn give_back(&self, state: &str, ends: u64) {
+        let name = name_of(state);
+        match &self.kept {
+            Kept::Memory(taken) => {
+                taken.lock().remove(&name);
+            }
+            // One that stays is refused later: the safe side.
+            Kept::Folder(folder) => drop(std::fs::remove_file(folder.join(file_name(&name, ends)))),
         }
     }
 
@@ -104,9 +114,35 @@ impl Ledger {
     }
 }
 
+fn name_of(state: &str) -> String {
+    state.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
+}
+
+/// The end is part of the name, so that sweeping needs to open nothing.
+fn file_name(name: &str, ends: u64) -> String {
+    format!("{ends:012}-{name}")
+}
+
 /// Seconds since 1970.
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Makes a file that only its owner can read, with all of its bytes or not at all: whoever looks finds a whole one, and of
+/// several that make it at a time one wins.
+pub(super) fn make_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension(format!("new-{}", fresh_id()?));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&aside)?;
+    let linked = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::hard_link(&aside, path));
+    let _ = std::fs::remove_file(&aside);
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// 128 random bits in hexadecimal.
@@ -131,7 +167,7 @@ mod tests {
         for ledger in [Ledger::of_folder(folder.path()).unwrap(), Ledger::in_memory().unwrap()] {
             let taken = std::thread::scope(|scope| {
                 let takers: Vec<_> = (0..16).map(|_| scope.spawn(|| ledger.take("abc", LATER).unwrap())).collect();
-                takers.into_iter().filter(|_| true).map(|taker| taker.join().unwrap()).filter(|taken| *taken).count()
+                takers.into_iter().map(|taker| taker.join().unwrap()).filter(|taken| *taken).count()
             });
             assert_eq!(taken, 1);
             assert!(ledger.take("abd", LATER).unwrap());
@@ -147,6 +183,27 @@ mod tests {
         assert!(one.take("abc", LATER).unwrap());
         assert!(!other.take("abc", LATER).unwrap());
         assert_ne!(Ledger::in_memory().unwrap().id(), one.id());
+    }
+
+    #[test]
+    fn many_that_start_at_once_share_one_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let ids: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+            let open = || Ledger::of_folder(folder.path()).unwrap().id().to_owned();
+            let opened: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
+            opened.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(ids.len(), 1);
+    }
+
+    #[test]
+    fn what_was_given_back_can_be_taken_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for ledger in [Ledger::of_folder(folder.path()).unwrap(), Ledger::in_memory().unwrap()] {
+            assert!(ledger.take("abc", LATER).unwrap());
+            ledger.give_back("abc", LATER);
+            assert!(ledger.take("abc", LATER).unwrap());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::call::{AskError, AskFuture, Asked, LogMessage, OpenAsks, Peer, Progre
 use crate::protocol::{Ask, AskRefused, AskRequest, Claims, ClientProfile, Dialect, LogLevel, TraceContext};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -19,14 +19,19 @@ pub struct ReplayPeer {
     trace: Option<TraceContext>,
     teller: Arc<Teller>,
     answers: BTreeMap<String, Box<RawValue>>,
-    asked: Mutex<State>,
+    state: Mutex<State>,
     changed: Notify,
     withdrawn: CancellationToken,
 }
 
 #[derive(Default)]
 struct State {
-    open: OpenAsks,
+    /// Questions that wait, each with how often it is asked.
+    open: Vec<(String, AskRequest, usize)>,
+    /// Answers that were given to the function.
+    used: BTreeSet<String>,
+    /// Steps that are being done.
+    steps: Vec<String>,
     /// When the last question came.
     last: Option<Instant>,
     /// The function has said that it waits since then.
@@ -35,6 +40,12 @@ struct State {
 
 /// How long a function that does not say that it waits is given to ask more: one that asks from a task of its own, say.
 const SETTLE: Duration = Duration::from_millis(50);
+
+impl State {
+    fn asks(&self) -> OpenAsks {
+        self.open.iter().map(|(key, request, _)| (key.clone(), request.clone())).collect()
+    }
+}
 
 impl ReplayPeer {
     /// The client of a request, with what it has answered in this round and earlier ones.
@@ -46,14 +57,16 @@ impl ReplayPeer {
         answers: BTreeMap<String, Box<RawValue>>,
     ) -> Self {
         let Claims { client, log_level, trace, .. } = claims;
-        let (asked, changed, withdrawn) = (Mutex::default(), Notify::new(), CancellationToken::new());
-        Self { dialect, client, log_level, trace, teller, answers, asked, changed, withdrawn }
+        let (state, changed, withdrawn) = (Mutex::default(), Notify::new(), CancellationToken::new());
+        Self { dialect, client, log_level, trace, teller, answers, state, changed, withdrawn }
     }
 
-    /// The answers that the call has used or could use.
+    /// The answers that the call has used. Others are not carried on: what nobody asked for is ignored.
     #[must_use]
-    pub fn answers(&self) -> &BTreeMap<String, Box<RawValue>> {
-        &self.answers
+    pub fn used_answers(&self) -> BTreeMap<String, Box<RawValue>> {
+        let state = self.state.lock();
+        let used = self.answers.iter().filter(|(key, _)| state.used.contains(*key));
+        used.map(|(key, answer)| (key.clone(), answer.clone())).collect()
     }
 
     /// Puts a question as the client's revision writes it; nothing if the client cannot be asked this.
@@ -111,20 +124,22 @@ impl Peer for ReplayPeer {
         };
         // An answer that does not fit is none, and is asked for again (2026-07-28 R-08).
         let rule = request.answer_rule();
+        let mut state = self.state.lock();
         if let Some(answer) = self.answers.get(key).filter(|answer| rule.check(answer).is_ok()) {
+            state.used.insert(key.to_owned());
             return Asked::Answered(Ok(answer.clone()));
         }
-        let mut asked = self.asked.lock();
-        if asked.open.iter().any(|(open, other)| open == key && *other != request) {
-            let reason = format!("two questions have the key '{key}'; give each one of its own");
-            return Asked::Answered(Err(AskError::Refused(reason)));
+        match state.open.iter_mut().find(|(open, ..)| open == key) {
+            Some((_, other, _)) if *other != request => {
+                let reason = format!("two questions have the key '{key}'; give each one of its own");
+                return Asked::Answered(Err(AskError::Refused(reason)));
+            }
+            Some((.., asked)) => *asked += 1,
+            None => state.open.push((key.to_owned(), request, 1)),
         }
-        if !asked.open.iter().any(|(open, _)| open == key) {
-            asked.open.push((key.to_owned(), request));
-        }
-        asked.last = Some(Instant::now());
-        asked.waits = false;
-        drop(asked);
+        state.last = Some(Instant::now());
+        state.waits = false;
+        drop(state);
         self.changed.notify_waiters();
         Asked::Suspended(self.withdrawn.clone())
     }
@@ -135,7 +150,32 @@ impl Peer for ReplayPeer {
     }
 
     fn waits(&self) {
-        self.asked.lock().waits = true;
+        self.state.lock().waits = true;
+        self.changed.notify_waiters();
+    }
+
+    fn abandon(&self, key: &str) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.open.iter().position(|(open, ..)| open == key) {
+            state.open[at].2 -= 1;
+            if state.open[at].2 == 0 {
+                state.open.remove(at);
+            }
+        }
+    }
+
+    fn step_begins(&self, key: &str) {
+        self.state.lock().steps.push(key.to_owned());
+    }
+
+    fn step_ends(&self, key: &str) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.steps.iter().position(|step| step == key) {
+            state.steps.remove(at);
+            // What follows the step may ask more.
+            state.last = state.last.map(|_| Instant::now());
+        }
+        drop(state);
         self.changed.notify_waiters();
     }
 
@@ -144,10 +184,9 @@ impl Peer for ReplayPeer {
             loop {
                 let changed = self.changed.notified();
                 let settled_at = {
-                    let asked = self.asked.lock();
-                    match asked.last {
-                        Some(_) if asked.waits => return asked.open.clone(),
-                        Some(last) if last.elapsed() >= SETTLE => return asked.open.clone(),
+                    let state = self.state.lock();
+                    match state.last.filter(|_| !state.open.is_empty() && state.steps.is_empty()) {
+                        Some(last) if state.waits || last.elapsed() >= SETTLE => return state.asks(),
                         last => last.map(|last| last + SETTLE),
                     }
                 };

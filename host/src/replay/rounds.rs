@@ -58,58 +58,64 @@ pub struct Retry {
     pub answers: BTreeMap<String, Box<RawValue>>,
     /// Values of steps that happen once.
     pub recorded: HashMap<String, Value>,
+    /// The state that was used up by this.
+    used: Option<(String, u64)>,
 }
 
 impl Subject {
     /// The subject of a request: its method and its params, without what changes from round to round.
-    #[must_use]
-    pub fn of(method: &str, params: Option<&str>) -> Self {
-        let params: Value = params.and_then(|params| serde_json::from_str(params).ok()).unwrap_or_default();
+    ///
+    /// # Errors
+    /// [`Fault::InvalidParams`] when the params cannot be read to their last member: they could be anything.
+    pub fn of(method: &str, params: Option<&str>) -> Result<Self, Fault> {
+        let unreadable = |_| Fault::invalid_params("invalid params: they cannot be read whole");
+        let mut members: BTreeMap<String, &RawValue> =
+            serde_json::from_str(params.unwrap_or("{}")).map_err(unreadable)?;
+        members.retain(|key, _| !matches!(key.as_str(), "_meta" | "inputResponses" | "requestState"));
         let mut canonical = String::new();
-        match params {
-            Value::Object(mut members) => {
-                members.retain(|key, _| !matches!(key.as_str(), "_meta" | "inputResponses" | "requestState"));
-                canonicalize(&Value::Object(members), &mut canonical);
-            }
-            other => canonicalize(&other, &mut canonical),
+        for (key, value) in members {
+            let _ = write!(canonical, "{}:", Value::from(key));
+            canonicalize(value.get(), &mut canonical).map_err(unreadable)?;
         }
         let mut digest = Sha256::new();
         digest.update((method.len() as u64).to_be_bytes());
         digest.update(method);
         digest.update(canonical);
-        Self(digest.finalize().iter().fold(String::new(), |mut text, byte| {
+        Ok(Self(digest.finalize().iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
-        }))
+        })))
     }
 }
 
-/// JSON with sorted members: a client may write the same params in another order.
-fn canonicalize(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(members) => {
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_by_key(|(key, _)| *key);
-            text.push('{');
-            for (key, value) in sorted {
-                let _ = write!(text, "{}:", Value::from(key.as_str()));
-                canonicalize(value, text);
-                text.push(',');
+/// JSON with sorted members and without spaces: a client may write the same params in another order. Numbers stand as they
+/// were written, for no machine type holds all of them.
+fn canonicalize(json: &str, canonical: &mut String) -> Result<(), serde_json::Error> {
+    match json.as_bytes().first() {
+        Some(b'{') => {
+            canonical.push('{');
+            for (key, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(json)? {
+                let _ = write!(canonical, "{}:", Value::from(key));
+                canonicalize(value.get(), canonical)?;
             }
-            text.push('}');
+            canonical.push('}');
         }
-        Value::Array(items) => {
-            text.push('[');
-            for item in items {
-                canonicalize(item, text);
-                text.push(',');
+        Some(b'[') => {
+            canonical.push('[');
+            for item in serde_json::from_str::<Vec<&RawValue>>(json)? {
+                canonicalize(item.get(), canonical)?;
             }
-            text.push(']');
+            canonical.push(']');
         }
-        other => {
-            let _ = write!(text, "{other}");
+        // Strings may be escaped in more than one way.
+        Some(b'"') => {
+            let _ = write!(canonical, "{}", Value::from(serde_json::from_str::<String>(json)?));
+        }
+        _ => {
+            let _ = write!(canonical, "{json},");
         }
     }
+    Ok(())
 }
 
 /// Answers that one request may bring.
@@ -136,7 +142,7 @@ impl Rounds {
         &self,
         meta: &RequestMeta<'_>,
         beginning: Beginning<'_>,
-        subject: impl FnOnce() -> Subject,
+        subject: impl FnOnce() -> Result<Subject, Fault>,
     ) -> Result<Retry, Fault> {
         let given = answers(meta.input_responses)?;
         let Some(state) = meta.request_state else {
@@ -147,10 +153,18 @@ impl Rounds {
         let text: String =
             serde_json::from_str(state.get()).map_err(|_| Fault::invalid_params("'requestState' must be a string"))?;
         let state =
-            self.open(&text, beginning, &subject()).map_err(|refused| Fault::invalid_params(refused.to_string()))?;
+            self.open(&text, beginning, &subject()?).map_err(|refused| Fault::invalid_params(refused.to_string()))?;
         let mut answers = state.answers;
         answers.extend(given.into_iter().filter(|(key, _)| state.open.contains(key)));
-        Ok(Retry { round: state.round, answers, recorded: state.recorded })
+        let used = state.ledger.map(|_| (state.id, state.ends));
+        Ok(Retry { round: state.round, answers, recorded: state.recorded, used })
+    }
+
+    /// The call did not begin after all: what was used up for it can be used again.
+    pub fn give_back(&self, retry: &Retry) {
+        if let Some((state, ends)) = &retry.used {
+            self.ledger.give_back(state, *ends);
+        }
     }
 
     fn open(&self, text: &str, beginning: Beginning<'_>, subject: &Subject) -> Result<State, Refused> {
@@ -167,7 +181,7 @@ impl Rounds {
         if state.ends < seconds(SystemTime::now()) {
             return Err(Refused::Expired);
         }
-        if state.round >= self.limits.max_rounds {
+        if state.round > self.limits.max_rounds {
             return Err(Refused::TooManyRounds);
         }
         match &state.ledger {

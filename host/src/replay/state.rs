@@ -91,7 +91,8 @@ impl State {
             return Err(SealError::TooLarge { bytes: json.len(), max: max_bytes });
         }
         let mut plain = vec![PLAIN];
-        if json.len() > SMALL_BYTES {
+        // Compressed together with text that the client chooses, what it must not know would show in the length.
+        if json.len() > SMALL_BYTES && self.recorded.is_empty() {
             plain[0] = DEFLATED;
             let mut encoder = flate2::write::DeflateEncoder::new(plain, flate2::Compression::fast());
             // Into memory: nothing can fail.

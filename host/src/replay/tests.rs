@@ -18,7 +18,7 @@ fn open() -> OpenAsks {
 }
 
 fn subject(params: &str) -> Subject {
-    Subject::of("tools/call", Some(params))
+    Subject::of("tools/call", Some(params)).unwrap()
 }
 
 fn seal(rounds: &Rounds, beginning: Beginning<'_>, round: u32) -> String {
@@ -35,7 +35,7 @@ fn retry(
 ) -> Result<Retry, String> {
     let own = RawValue::from_string(json!({"inputResponses": responses, "requestState": state}).to_string()).unwrap();
     let meta = RequestMeta::of(Some(&own));
-    rounds.retry(&meta, beginning, || subject(params)).map_err(|fault| fault.to_string())
+    rounds.retry(&meta, beginning, || Subject::of("tools/call", Some(params))).map_err(|fault| fault.to_string())
 }
 
 #[test]
@@ -63,7 +63,21 @@ fn the_order_of_members_does_not_matter_and_everything_else_does() {
     ] {
         assert_ne!(subject(PARAMS), subject(other), "{other}");
     }
-    assert_ne!(subject(PARAMS), Subject::of("prompts/get", Some(PARAMS)));
+    assert_ne!(subject(PARAMS), Subject::of("prompts/get", Some(PARAMS)).unwrap());
+}
+
+#[test]
+fn params_that_cannot_be_read_whole_are_nobodys_subject() {
+    let tail = r#""zzz":"\ud800""#;
+    assert!(Subject::of("tools/call", Some(&format!(r#"{{"name":"t",{tail}}}"#))).is_err());
+    // Numbers beyond any machine type stand as they were written.
+    let with = |number: &str| subject(&format!(r#"{{"name":"t","n":{number}}}"#));
+    assert_ne!(with("18446744073709551617"), with("18446744073709551618"));
+    assert_ne!(with("1e999"), with("2e999"));
+    // What stands side by side is not run together.
+    assert_ne!(subject(r#"{"a":[1,2]}"#), subject(r#"{"a":[12]}"#));
+    assert_ne!(subject(r#"{"a":["x","y"]}"#), subject(r#"{"a":["x\",\"y"]}"#));
+    assert_eq!(subject(r#"{"a":"\u0041"}"#), subject(r#"{"a":"A"}"#));
 }
 
 #[test]
@@ -97,8 +111,10 @@ fn a_state_expires_and_rounds_end() {
         Refused::Expired.to_string()
     );
     let last = seal(&rounds, beginning(&anyone), 2);
+    assert_eq!(retry(&rounds, beginning(&anyone), &last, json!({}), PARAMS).unwrap().round, 3);
+    let fewer = Rounds { limits: RoundsLimits { max_rounds: 2, ..rounds.limits }, ..rounds.clone() };
     assert_eq!(
-        retry(&rounds, beginning(&anyone), &last, json!({}), PARAMS).unwrap_err(),
+        retry(&fewer, beginning(&anyone), &last, json!({}), PARAMS).unwrap_err(),
         Refused::TooManyRounds.to_string()
     );
     let again = rounds.next_state(beginning(&anyone), subject(PARAMS), 3, &open(), BTreeMap::new(), HashMap::new());
@@ -123,8 +139,8 @@ fn what_may_be_used_once_is_used_once_where_it_was_given() {
     assert_eq!(taken, 1);
     // Without a state, answers count for nothing where they may count once.
     let own = RawValue::from_string(json!({"inputResponses": {"name": {}}}).to_string()).unwrap();
-    assert!(rounds.retry(&RequestMeta::of(Some(&own)), once, || subject(PARAMS)).unwrap().answers.is_empty());
-    let free = rounds.retry(&RequestMeta::of(Some(&own)), beginning(&anyone), || subject(PARAMS)).unwrap();
+    assert!(rounds.retry(&RequestMeta::of(Some(&own)), once, || Ok(subject(PARAMS))).unwrap().answers.is_empty());
+    let free = rounds.retry(&RequestMeta::of(Some(&own)), beginning(&anyone), || Ok(subject(PARAMS))).unwrap();
     assert_eq!(free.answers.len(), 1);
 }
 
@@ -135,7 +151,7 @@ fn what_are_no_answers_is_refused_or_none() {
     let read = |params: Value| {
         let own = RawValue::from_string(params.to_string()).unwrap();
         let meta = RequestMeta::of(Some(&own));
-        rounds.retry(&meta, beginning(&anyone), || subject(PARAMS)).map(|retry| retry.answers.len())
+        rounds.retry(&meta, beginning(&anyone), || Ok(subject(PARAMS))).map(|retry| retry.answers.len())
     };
     assert_eq!(read(json!({"inputResponses": null})), Ok(0));
     assert_eq!(read(json!({"inputResponses": 7})), Err(Fault::invalid_params("'inputResponses' must be an object")));

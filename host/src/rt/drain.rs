@@ -103,11 +103,12 @@ impl Drain {
         self.tasks.close();
         let end = Instant::now() + grace;
         let in_time = tokio::time::timeout_at(end, self.work.wait()).await.is_ok();
+        // Before anything is cut off, so that it can still be said.
+        farewell();
         if !in_time {
             self.cancel.cancel();
             let _ = tokio::time::timeout(MOMENT, self.work.wait()).await;
         }
-        farewell();
         // Answers may still be on their way out.
         if tokio::time::timeout_at(end.max(Instant::now() + MOMENT), self.tasks.wait()).await.is_err() {
             self.cancel.cancel();
@@ -140,5 +141,16 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert!(!drain.finish(Duration::from_secs(10), || ()).await);
         assert_eq!(began.elapsed(), Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_farewell_is_said_before_anything_is_cut_off() {
+        let drain = Drain::default();
+        let cancel = drain.cancellation().clone();
+        let seen = cancel.clone();
+        drain.spawn_work(async move { cancel.cancelled().await });
+        let mut cut_off = None;
+        assert!(!drain.finish(Duration::from_secs(1), || cut_off = Some(seen.is_cancelled())).await);
+        assert_eq!(cut_off, Some(false));
     }
 }

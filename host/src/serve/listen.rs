@@ -188,11 +188,8 @@ impl Subscription {
 impl Server {
     /// Opens a stream of changes.
     pub(super) fn listen(&self, id: &Id, params: Option<&RawValue>) -> Result<Subscription, Fault> {
-        let ListenParams { notifications: mut filter } = read_params(params)?;
-        let max = self.limits.max_subscribed_resources;
-        if filter.resource_subscriptions.len() > max {
-            return Err(Fault::invalid_params(format!("'resourceSubscriptions' has more than {max} members")));
-        }
+        let ListenParams { notifications: filter } = read_params(params)?;
+        let mut filter = filter.checked(self.limits.max_subscribed_resources)?;
         // Only what is served is honoured, and said to be (2026-07-28 N-02).
         let snapshot = self.registry().snapshot();
         filter.resource_subscriptions.retain(|uri| snapshot.reading(uri).is_some());

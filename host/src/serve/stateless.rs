@@ -3,10 +3,10 @@
 use super::Server;
 use super::listen::Subscription;
 use super::server::{Reply, guarded, refusal, span_of};
-use crate::call::{AskError, Call, Deadline, OpenAsks, Principal, Teller};
+use crate::call::{AskError, Call, Deadline, OpenAsks, Peer, Principal, Teller};
 use crate::dispatch::{self, Outcome, Resolution};
 use crate::outlet::Outlet;
-use crate::protocol::{Ask, Claims, Dialect, Fault, Method, RequestMeta, Standing};
+use crate::protocol::{Ask, Claims, Dialect, Fault, Method, RequestMeta, Standing, tool_error};
 use crate::registry::Callee;
 use crate::replay::{Beginning, ReplayPeer, Retry, Subject};
 use crate::wire::{Id, Request};
@@ -92,12 +92,13 @@ impl Cancel {
 
 /// A call that may end with questions.
 struct Conversation {
+    call: Arc<Call>,
     peer: Arc<ReplayPeer>,
     teller: Arc<Teller>,
+    retry: Retry,
     callee: Arc<str>,
     version: String,
     single_use: bool,
-    round: u32,
 }
 
 /// What the next round is sealed with.
@@ -184,21 +185,27 @@ impl Server {
             let callee = beginning.callee;
             let subject = || Subject::of(&request.method, request.params.map(RawValue::get));
             let retry = self.rounds.retry(meta, of(callee, principal, beginning.single_use), subject)?;
-            let Retry { round, answers, recorded } = retry;
             // A handler begins one call.
             let claims = claims.take().ok_or_else(|| Fault::HostFailed { reason: "a second call".to_owned() })?;
             let teller = Arc::new(Teller::new(Arc::clone(outlet), claims.progress_token.as_ref()));
-            let peer = Arc::new(ReplayPeer::new(dialect, claims, Arc::clone(&teller), answers));
+            let peer = Arc::new(ReplayPeer::new(dialect, claims, Arc::clone(&teller), retry.answers.clone()));
+            let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
+            let call = Call::new(Arc::clone(&peer) as Arc<dyn Peer>, deadline, cancel.token.clone());
+            let call = Arc::new(call.with_recorded(retry.recorded.clone()));
+            if meta.is_retry() {
+                // The result of a retry is for whoever answered (2026-07-28 R-11).
+                call.set_personal();
+            }
             let _ = conversation.set(Conversation {
-                peer: Arc::clone(&peer),
+                call: Arc::clone(&call),
+                peer,
                 teller,
+                retry,
                 callee: Arc::clone(callee.plugin()),
                 version: callee.version().to_owned(),
                 single_use: beginning.single_use,
-                round,
             });
-            let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
-            Ok(Arc::new(Call::new(peer, deadline, cancel.token.clone()).with_recorded(recorded)))
+            Ok(call)
         };
         let outcome = self.run(dialect, method, request, &span, &begin);
         let round = |dialect| Round {
@@ -214,7 +221,10 @@ impl Server {
             Outcome::Now(result @ (Ok(Resolution::Complete(_)) | Err(_)))
                 if !matches!(result, Err(Fault::UrlRequired { .. })) =>
             {
-                conversation.get().inspect(|it| it.teller.end());
+                if let Some(conversation) = conversation.get() {
+                    conversation.teller.end();
+                    self.give_back(conversation, &result);
+                }
                 StatelessAnswer::Now(self.reply(dialect, &request.id, result))
             }
             Outcome::Now(result) => {
@@ -226,10 +236,12 @@ impl Server {
                 let later = async move {
                     let result = guarded(outcome).await;
                     drop((on_drop, permit));
-                    match result {
-                        Err(Fault::Cancelled) if cancelled.by_client.load(Ordering::Acquire) => None,
-                        result => Some(server.end_round(round, conversation.into_inner(), result)),
+                    // A client that has cancelled is told nothing more (2026-07-28 S-02).
+                    if cancelled.by_client.load(Ordering::Acquire) {
+                        conversation.get().inspect(|it| it.teller.end());
+                        return None;
                     }
+                    Some(server.end_round(round, conversation.into_inner(), result))
                 };
                 StatelessAnswer::Later(Box::pin(later.instrument(span)), cancel)
             }
@@ -243,16 +255,33 @@ impl Server {
             return self.reply(dialect, &id, result);
         };
         conversation.teller.end();
+        self.give_back(&conversation, &result);
         let asked = match result {
             Ok(Resolution::InputRequired { asks, recorded }) => Ok((asks, recorded)),
             // The function cannot go on before the user was at a URL: the client is sent there, and comes again.
-            Err(Fault::UrlRequired { data, .. }) => url_asks(&conversation, &data).map(|asks| (asks, HashMap::new())),
+            Err(Fault::UrlRequired { data, .. }) => {
+                if let Some(message) = url_refused(&conversation, &data) {
+                    let result = match round.method {
+                        Method::CallTool => Ok(Resolution::Complete(tool_error(message).into())),
+                        _ => Err(Fault::AskFailed { message: message.to_owned() }),
+                    };
+                    return self.reply(dialect, &id, result);
+                }
+                url_asks(&conversation, &data).map(|asks| (asks, conversation.call.all_recorded()))
+            }
             result => return self.reply(dialect, &id, result),
         };
         let input_required = asked.and_then(|(asks, recorded)| self.next_round(&round, &conversation, &asks, recorded));
         match input_required {
             Ok(bytes) => Reply { bytes, standing: Standing::Answered },
             Err(fault) => refusal(dialect, &id, &fault),
+        }
+    }
+
+    /// What was used up for a call that did not begin after all can be used again.
+    fn give_back(&self, conversation: &Conversation, result: &Result<Resolution, Fault>) {
+        if matches!(result, Err(Fault::Busy)) {
+            self.rounds.give_back(&conversation.retry);
         }
     }
 
@@ -263,15 +292,15 @@ impl Server {
         asks: &OpenAsks,
         recorded: HashMap<String, Value>,
     ) -> Result<bytes::Bytes, Fault> {
-        let Conversation { peer, callee, version, single_use, round: before, .. } = conversation;
+        let Conversation { peer, callee, version, single_use, retry, .. } = conversation;
         // 2026-07-28 R-01.
         if !matches!(round.method, Method::CallTool | Method::GetPrompt | Method::ReadResource) {
             let reason = "it asked the client where nothing can be asked".to_owned();
             return Err(Fault::PluginFailed { plugin: callee.to_string(), reason });
         }
         let beginning = Beginning { principal: &round.principal, plugin: callee, version, single_use: *single_use };
-        let subject = Subject::of(&round.method_name, round.params.as_deref().map(RawValue::get));
-        let state = self.rounds.next_state(beginning, subject, *before, asks, peer.answers().clone(), recorded)?;
+        let subject = Subject::of(&round.method_name, round.params.as_deref().map(RawValue::get))?;
+        let state = self.rounds.next_state(beginning, subject, retry.round, asks, peer.used_answers(), recorded)?;
         Ok(self.encoder.input_required(&round.id, asks, &state))
     }
 }
@@ -292,8 +321,27 @@ fn check_arguments(mirror: Option<&dyn Mirror>, beginning: &dispatch::Beginning<
     let Some(mirror) = mirror.filter(|_| !beginning.mirrored.is_empty()) else {
         return Ok(());
     };
-    let arguments: Value = serde_json::from_str(beginning.arguments).unwrap_or_default();
+    // A tool may be called without any.
+    let arguments = if beginning.arguments.is_empty() { "{}" } else { beginning.arguments };
+    let arguments: Value = serde_json::from_str(arguments)
+        .map_err(|_| Fault::invalid_params("invalid params: 'arguments' cannot be read whole"))?;
     beginning.mirrored.iter().try_for_each(|param| mirror.check_argument(&param.header, param.value(&arguments)))
+}
+
+/// Why a function that needs the user at a URL is not run again: the user said no (2026-07-28 R-09).
+fn url_refused(conversation: &Conversation, data: &Value) -> Option<&'static str> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        action: String,
+    }
+    let elicitations = data["elicitations"].as_array()?;
+    let answers = elicitations.iter().filter_map(|it| conversation.retry.answers.get(it["elicitationId"].as_str()?));
+    let mut actions = answers.filter_map(|answer| serde_json::from_str::<Answer>(answer.get()).ok());
+    actions.find_map(|answer| match answer.action.as_str() {
+        "decline" => Some("the user declined to open the URL that this needs"),
+        "cancel" => Some("the user dismissed the URL that this needs"),
+        _ => None,
+    })
 }
 
 /// The questions of a function that cannot go on before the user was at a URL.

@@ -45,7 +45,21 @@ pub(super) struct Duplex<R> {
     calls: TaskTracker,
     session: Option<Arc<Session>>,
     /// Stateless requests that are under way. Both eras share the client's ids (dual-era D-24).
-    stateless: Arc<Mutex<HashMap<Id, Running>>>,
+    stateless: Arc<Mutex<UnderWay>>,
+}
+
+/// Stateless requests that are under way, each with a number of its own: an id is free again as soon as it is cancelled.
+#[derive(Default)]
+struct UnderWay {
+    requests: HashMap<Id, (u64, Running)>,
+    next: u64,
+}
+
+impl UnderWay {
+    /// Cancels a request. False where there is none.
+    fn cancel(&mut self, id: &Id) -> bool {
+        self.requests.remove(id).inspect(|(_, running)| running.cancel()).is_some()
+    }
 }
 
 /// A stateless request that is under way.
@@ -65,13 +79,17 @@ impl Running {
 
 /// Takes a stateless request out when it is over.
 struct Registered {
-    running: Arc<Mutex<HashMap<Id, Running>>>,
+    under_way: Arc<Mutex<UnderWay>>,
     id: Id,
+    number: u64,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.id);
+        let mut under_way = self.under_way.lock();
+        if under_way.requests.get(&self.id).is_some_and(|(number, _)| *number == self.number) {
+            under_way.requests.remove(&self.id);
+        }
     }
 }
 
@@ -122,8 +140,9 @@ impl<R: Replies> Duplex<R> {
         }
         // While the host goes on, changes would be told for ever; when it ends, each stream has its farewell.
         if drain.phase() == Phase::Running {
-            let running = self.stateless.lock();
-            running.values().filter(|it| matches!(it, Running::Subscription(_))).for_each(Running::cancel);
+            let under_way = self.stateless.lock();
+            let running = under_way.requests.values().map(|(_, running)| running);
+            running.filter(|it| matches!(it, Running::Subscription(_))).for_each(Running::cancel);
         }
         tokio::select! {
             () = drain.cancellation().cancelled() => {}
@@ -134,7 +153,7 @@ impl<R: Replies> Duplex<R> {
 
     /// Ends the session at once: its calls are cancelled.
     pub(super) fn close(&mut self) {
-        self.stateless.lock().values().for_each(Running::cancel);
+        self.stateless.lock().requests.values().for_each(|(_, running)| running.cancel());
         if let Some(session) = self.session.take() {
             session.close();
         }
@@ -154,10 +173,7 @@ impl<R: Replies> Duplex<R> {
             Message::Notification(notification) if &*notification.method == "notifications/cancelled" => {
                 let params = read_params::<CancelledParams<'_>>(notification.params).ok();
                 let running = params.and_then(|params| Id::from_raw(params.request_id));
-                let is_stateless = running.is_some_and(|id| {
-                    let running = self.stateless.lock();
-                    running.get(&id).inspect(|running| running.cancel()).is_some()
-                });
+                let is_stateless = running.is_some_and(|id| self.stateless.lock().cancel(&id));
                 if is_stateless { Due::Nothing } else { self.stateful(message) }
             }
             _ => self.stateful(message),
@@ -171,7 +187,7 @@ impl<R: Replies> Duplex<R> {
     /// Takes a request that stands for itself.
     fn stateless(&self, request: &Request<'_>, meta: &RequestMeta<'_>) -> Due {
         let of_session = self.session.as_ref().is_some_and(|session| session.has_under_way(&request.id));
-        if of_session || self.stateless.lock().contains_key(&request.id) {
+        if of_session || self.stateless.lock().requests.contains_key(&request.id) {
             return Due::Answer(Answer::Now(in_use(&request.id)));
         }
         let asked = StatelessRequest { request, meta, principal: &self.spoken.principal, mirror: None };
@@ -194,8 +210,11 @@ impl<R: Replies> Duplex<R> {
     }
 
     fn register(&self, id: &Id, running: Running) -> Registered {
-        self.stateless.lock().insert(id.clone(), running);
-        Registered { running: Arc::clone(&self.stateless), id: id.clone() }
+        let mut under_way = self.stateless.lock();
+        under_way.next += 1;
+        let number = under_way.next;
+        under_way.requests.insert(id.clone(), (number, running));
+        Registered { under_way: Arc::clone(&self.stateless), id: id.clone(), number }
     }
 
     /// Takes a message of the session.
@@ -204,7 +223,7 @@ impl<R: Replies> Duplex<R> {
             return self.before_session(message).map_or(Due::Nothing, Due::Answer);
         };
         match message {
-            Message::Request(request) if self.stateless.lock().contains_key(&request.id) => {
+            Message::Request(request) if self.stateless.lock().requests.contains_key(&request.id) => {
                 Due::Answer(Answer::Now(in_use(&request.id)))
             }
             Message::Request(request) => Due::Answer(self.server.request(session, &request, &self.outlet)),

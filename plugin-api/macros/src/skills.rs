@@ -9,9 +9,11 @@ pub(crate) fn embedded(folder: &LitStr) -> Result<TokenStream> {
     use mcp_plugin_skills::{digest, mime_type, read_folder};
     use quote::quote;
     let root = std::env::var_os("CARGO_MANIFEST_DIR").map(std::path::PathBuf::from).unwrap_or_default();
-    // The first part of the URIs, so that two plugins can have a skill of one name each.
+    // The first part of the URIs, so that files of two plugins are never the same.
     let home = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
-    let skills = read_folder(&root.join(folder.value())).map_err(|error| Error::new_spanned(folder, error))?;
+    let refused = |error| Error::new_spanned(folder, error);
+    let skills = read_folder(&root.join(folder.value())).map_err(refused)?;
+    let skills = skills.into_iter().collect::<std::result::Result<Vec<_>, _>>().map_err(refused)?;
     let added = skills.iter().map(|skill| {
         let uri = format!("skill://{home}/{}", skill.name);
         let files: Vec<_> = skill

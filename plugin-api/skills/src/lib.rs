@@ -51,13 +51,13 @@ impl SkillError {
 }
 
 /// Reads the skills of a folder: of the folder itself if it has a `SKILL.md`, or else of each folder in it that has one. In
-/// the order of their names.
+/// the order of their names. One that is broken hides no other.
 ///
 /// # Errors
-/// The first thing that is wrong, and where.
-pub fn read_folder(folder: &Path) -> Result<Vec<Skill>, SkillError> {
+/// When the folder cannot be read, or has no skill at all.
+pub fn read_folder(folder: &Path) -> Result<Vec<Result<Skill, SkillError>>, SkillError> {
     if folder.join(SKILL_FILE).is_file() {
-        return Ok(vec![read_skill(folder)?]);
+        return Ok(vec![read_skill(folder)]);
     }
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| SkillError::io(folder, &error))? {
@@ -70,7 +70,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Skill>, SkillError> {
         return Err(SkillError::new(folder, format!("there is no folder with a {SKILL_FILE} in it")));
     }
     folders.sort();
-    folders.iter().map(|path| read_skill(path)).collect()
+    Ok(folders.iter().map(|path| read_skill(path)).collect())
 }
 
 /// Reads one skill.
@@ -123,8 +123,15 @@ fn collect(
             collect(root, &path, files, bytes)?;
             continue;
         }
+        if !kind.is_file() {
+            return Err(SkillError::new(&path, "it is no file"));
+        }
+        let size = entry.metadata().map_err(|error| SkillError::io(&path, &error))?.len();
+        *bytes = bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+        if files.len() >= MAX_FILES || *bytes > MAX_BYTES {
+            return Err(SkillError::new(root, format!("a skill has at most {MAX_FILES} files and {MAX_BYTES} bytes")));
+        }
         let content = fs::read(&path).map_err(|error| SkillError::io(&path, &error))?;
-        *bytes += content.len();
         let inside = path.strip_prefix(root).unwrap_or(&path);
         let parts: Option<Vec<&str>> =
             inside.iter().map(|part| part.to_str().filter(|part| is_path_part(part))).collect();
@@ -132,9 +139,6 @@ fn collect(
             return Err(SkillError::new(&path, "a file's name may have A-Z, a-z, 0-9, '.', '_' and '-' only"));
         };
         files.insert(parts.join("/"), content);
-        if files.len() > MAX_FILES || *bytes > MAX_BYTES {
-            return Err(SkillError::new(root, format!("a skill has at most {MAX_FILES} files and {MAX_BYTES} bytes")));
-        }
     }
     Ok(())
 }
@@ -223,19 +227,19 @@ mod tests {
         let head = "---\nname: pdf\ndescription: Reads PDFs\ntags: [a, b]\nlevel: 3\n---\n# Body\n---\n";
         let (folder, _path) = skill("pdf", head);
         let skills = read_folder(folder.path()).unwrap();
-        assert_eq!(skills.len(), 1);
+        let [Ok(skill)] = skills.as_slice() else { panic!("{skills:?}") };
         assert_eq!(
-            Value::Object(skills[0].frontmatter.clone()),
+            Value::Object(skill.frontmatter.clone()),
             json!({"name": "pdf", "description": "Reads PDFs", "tags": ["a", "b"], "level": 3})
         );
-        assert_eq!(skills[0].files.keys().collect::<Vec<_>>(), ["SKILL.md", "references/more.txt"]);
+        assert_eq!(skill.files.keys().collect::<Vec<_>>(), ["SKILL.md", "references/more.txt"]);
         assert_eq!(digest(b"more"), "sha256:187897ce0afcf20b50ba2b37dca84a951b7046f29ed5ab94f010619f69d6e189");
     }
 
     #[track_caller]
     fn refused(name: &str, head: &str, expected: &str) {
         let (folder, _path) = skill(name, head);
-        let error = read_folder(folder.path()).unwrap_err().to_string();
+        let error = read_folder(folder.path()).unwrap().remove(0).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 
@@ -258,6 +262,7 @@ mod tests {
     fn links_are_refused() {
         let (folder, path) = skill("pdf", "---\nname: pdf\ndescription: d\n---\n");
         std::os::unix::fs::symlink("/etc/passwd", path.join("link")).unwrap();
-        assert!(read_folder(folder.path()).unwrap_err().to_string().contains("links are not followed"));
+        let read = read_folder(folder.path()).unwrap().remove(0);
+        assert!(read.unwrap_err().to_string().contains("links are not followed"));
     }
 }

@@ -95,6 +95,9 @@ pub mod op {
     /// now. A host that cannot wait for answers ends the call then, and runs it again with them.
     pub const WAITING: &str = "waiting";
 
+    /// Call context, notify: `{"key"}`; the step whose value was not recorded yet is over, done or not.
+    pub const STEP_OVER: &str = "step-over";
+
     /// Call context, query: the call's id, for logs, a JSON string.
     pub const CALL_ID: &str = "call-id";
     /// Call context, query: milliseconds until the deadline, a JSON number.

@@ -54,23 +54,36 @@ impl CallSide {
                 }
             }
             op::WAITING => peer.waits(),
+            op::STEP_OVER => {
+                if let Some(KeyPayload { key }) = read(payload) {
+                    peer.step_ends(&key);
+                }
+            }
             other => self.host.take(other, payload),
         }
     }
 
     /// Does a request. Runs on the host's runtime: a future that needs it panics when the plugin's polls it.
     fn answer(&self, op: &str, payload: &[u8]) -> FfiFuture<Reply> {
+        let peer = &self.call.peer;
         let ask = match op {
             op::ELICIT => read(payload).map(ElicitPayload::into_ask),
             op::SAMPLE => read(payload).map(|SamplePayload { key, params }| (key, Ask::Sample(params))),
             op::ROOTS => read(payload).map(|KeyPayload { key }| (key, Ask::Roots)),
             op::CANCELLED => return self.when_cancelled(),
+            // A call that has ended with its questions is run again: what it does now would be lost.
+            op::ONCE_GET | op::ONCE_PUT if self.call.cancel.is_cancelled() => {
+                return ready(Some(Err(failed(failure::SUSPENDED, "the call has ended", None))));
+            }
             op::ONCE_GET => {
-                let value = read(payload).map(|KeyPayload { key }| self.call.recorded(&key));
+                let value = read(payload).map(|KeyPayload { key }| self.call.begin_step(&key));
                 return ready(value.map(|value| Ok(json!(value))));
             }
             op::ONCE_PUT => {
-                let recorded = read(payload).map(|RecordPayload { key, value }| self.call.record(key, value));
+                let recorded = read(payload).map(|RecordPayload { key, value }| {
+                    self.call.record(key.clone(), value);
+                    peer.step_ends(&key);
+                });
                 return ready(recorded.map(|()| Ok(Value::Null)));
             }
             _ => return ready(None),
@@ -91,10 +104,14 @@ impl CallSide {
                 let call = Arc::clone(&self.call);
                 self.spawned(async move { answered(call.ask(request).await) })
             }
-            Asked::Suspended(withdrawn) => into_foreign(async move {
-                withdrawn.cancelled().await;
-                Reply::RErr(failed(failure::SUSPENDED, "the call is run again with the answer", None))
-            }),
+            Asked::Suspended(withdrawn) => {
+                let open = OpenAsk { call: Arc::clone(&self.call), key };
+                into_foreign(async move {
+                    withdrawn.cancelled().await;
+                    drop(open);
+                    Reply::RErr(failed(failure::SUSPENDED, "the call is run again with the answer", None))
+                })
+            }
         }
     }
 
@@ -172,6 +189,18 @@ impl CallApi for CallSide {
             })
         });
         answer.map(|value| value.to_string().into_bytes().into()).into()
+    }
+}
+
+/// A question that waits for another request; nobody asks it any more when this is dropped.
+struct OpenAsk {
+    call: Arc<Call>,
+    key: String,
+}
+
+impl Drop for OpenAsk {
+    fn drop(&mut self) {
+        self.call.peer.abandon(&self.key);
     }
 }
 

@@ -53,6 +53,16 @@ fn fields_of_the_plugins_own_are_kept_apart_where_the_era_has_some_too() {
 }
 
 #[test]
+fn what_the_era_itself_writes_is_not_taken_from_a_plugin() {
+    let result = r#"{"content":[],"_meta":null,"resultType":"task","ttlMs":9,"cacheScope":"public"}"#;
+    check("2026-07-28", result, Ok(r#"{"content":[]}"#));
+    check("2025-11-25", result, Ok(r#"{"content":[],"_meta":null}"#));
+    let contents = br#"{"contents":[],"cacheScope":"public"}"#.to_vec();
+    let read = resource_result(Dialect::newest_stateless(), contents, MAX).unwrap();
+    assert_eq!(read.json, br#"{"contents":[]}"#.as_slice());
+}
+
+#[test]
 fn newer_content_becomes_text_for_older_revisions() {
     let link = r#"{"content":[{"type":"resource_link","uri":"a://b","name":"b"}]}"#;
     check("2025-06-18", link, Ok(link));

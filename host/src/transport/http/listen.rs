@@ -74,6 +74,9 @@ impl Listener {
     }
 }
 
+/// How long a connection that is cut off may still write.
+const LAST_MOMENT: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// Serves one connection: HTTP/1.1, or HTTP/2 with prior knowledge.
 async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: HttpLimits) {
     let _ = stream.set_nodelay(true);
@@ -110,7 +113,11 @@ async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: Htt
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
-                () = drain.cancellation().cancelled() => Ok(()),
+                // What was said at the last moment may still be on its way out.
+                () = async {
+                    drain.cancellation().cancelled().await;
+                    tokio::time::sleep(LAST_MOMENT).await;
+                } => Ok(()),
             }
         }
     };

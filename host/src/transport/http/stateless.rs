@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 type Later = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
@@ -54,13 +55,23 @@ impl Endpoint {
         let mirror = HeaderMirror(headers);
         let asked = StatelessRequest { request, meta, principal, mirror: Some(&mirror) };
         match self.server.stateless(asked, &outlet) {
-            StatelessAnswer::Now(reply) if accepts != Accepts::Stream && stream.is_empty() => plain(reply),
+            // A refusal has its status, whatever its client accepts; so has a reply that nothing else can be told with.
+            StatelessAnswer::Now(reply)
+                if reply.standing != Standing::Answered
+                    || accepts == Accepts::Json
+                    || (accepts == Accepts::Both && stream.is_empty()) =>
+            {
+                plain(reply)
+            }
             StatelessAnswer::Now(reply) => {
                 stream.finish(Some(reply.bytes));
                 self.streamed(&stream, None)
             }
             StatelessAnswer::Later(answer, _) => {
-                self.later(self.server.drain().track_work(answer), &stream, accepts).await
+                // A task of its own, which ends with the response: a client that does not read holds up its stream, not the
+                // call, whose deadline goes on.
+                let call = AbortOnDropHandle::new(tokio::spawn(self.server.drain().track_work(answer)));
+                self.later(async { call.await.ok().flatten() }, &stream, accepts).await
             }
             StatelessAnswer::Listen(_) if accepts == Accepts::Json => {
                 Refusal::new(StatusCode::NOT_ACCEPTABLE, "accept text/event-stream to hear of changes").into_response()
@@ -69,8 +80,8 @@ impl Endpoint {
         }
     }
 
-    /// Waits for what a call says first: an answer alone has a status of its own, anything else is a stream. All of it
-    /// happens within the response, so that a client that leaves cancels its call (2026-07-28 H-17).
+    /// Waits for what a call says first: an answer alone has a status of its own, anything else is a stream. The response
+    /// holds the call, so that a client that leaves cancels it (2026-07-28 H-17).
     async fn later(
         &self,
         answer: impl Future<Output = Option<Reply>> + Send + 'static,
@@ -78,21 +89,18 @@ impl Endpoint {
         accepts: Accepts,
     ) -> Response<Body> {
         let mut answer: Later = Box::pin(answer);
-        match accepts {
-            Accepts::Stream => return self.streamed(stream, Some(answer)),
-            // What comes before the answer has no place in it.
-            Accepts::Json => {
-                return match answer.await {
-                    Some(reply) => plain(reply),
-                    None => empty(StatusCode::ACCEPTED),
-                };
-            }
-            Accepts::Both => {}
+        // What comes before the answer has no place in it.
+        if accepts == Accepts::Json {
+            return match answer.await {
+                Some(reply) => plain(reply),
+                None => empty(StatusCode::ACCEPTED),
+            };
         }
+        let is_plain = |reply: &Reply| accepts == Accepts::Both || reply.standing != Standing::Answered;
         tokio::select! {
             biased;
             reply = &mut answer => match reply {
-                Some(reply) if stream.is_empty() => plain(reply),
+                Some(reply) if stream.is_empty() && is_plain(&reply) => plain(reply),
                 reply => {
                     stream.finish(reply.map(|reply| reply.bytes));
                     self.streamed(stream, None)
@@ -104,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// A response that follows what a call says, and runs the call while it does.
+    /// A response that follows what a call says, and holds the call while it does.
     fn streamed(&self, stream: &EventStream, answer: Option<Later>) -> Response<Body> {
         let Some(reader) = stream.read_from(Position(0)) else {
             return sse::ended();
@@ -131,7 +139,7 @@ fn plain(reply: Reply) -> Response<Body> {
     json(status, reply.bytes)
 }
 
-/// Writes what a call says, and runs it.
+/// Writes what a call says, and holds it.
 struct Writer {
     reader: Reader,
     stream: EventStream,

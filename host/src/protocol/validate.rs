@@ -1,0 +1,204 @@
+//! JSON Schema, compiled once and bounded (2026-07-28 L-04, L-05). Nothing is ever fetched: a reference to another document
+//! is an error of the schema.
+
+use jsonschema::{Draft, PatternOptions};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::{HashMap, HashSet};
+
+/// Judges values by a schema.
+#[derive(Debug)]
+pub struct Validator {
+    schema: jsonschema::Validator,
+    /// How deep values may nest, where every level can multiply the work.
+    max_depth: Option<usize>,
+}
+
+/// Problems that one message names.
+const MAX_PROBLEMS: usize = 5;
+
+/// Bytes of a schema.
+const MAX_SCHEMA_BYTES: usize = 1 << 20;
+
+/// Steps back that one pattern may take on one text, where it has parts that need such.
+const MAX_BACKTRACKS: usize = 5_000;
+
+/// How often one part of a value may be looked at through references that lead back to themselves.
+const MAX_LOOKS: f64 = 4096.0;
+
+impl Validator {
+    /// Compiles a schema; 2020-12 unless its `$schema` says otherwise (2025-era J-09).
+    ///
+    /// # Errors
+    /// Why it is none, or uses a dialect that is not known.
+    pub fn compile(schema: &RawValue) -> Result<Self, String> {
+        if schema.get().len() > MAX_SCHEMA_BYTES {
+            return Err(format!("it has more than {MAX_SCHEMA_BYTES} bytes"));
+        }
+        let schema: Value = serde_json::from_str(schema.get()).map_err(|error| error.to_string())?;
+        Self::of(&schema)
+    }
+
+    /// Compiles a schema that is parsed already.
+    ///
+    /// # Errors
+    /// As [`Validator::compile`].
+    pub fn of(schema: &Value) -> Result<Self, String> {
+        let options = || jsonschema::options().with_draft(Draft::Draft202012);
+        // Without parts that need to go back, a pattern takes as long as its text is.
+        let linear = options().with_pattern_options(PatternOptions::regex()).build(schema);
+        let built = linear.or_else(|_| {
+            let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS);
+            options().with_pattern_options(patterns).build(schema)
+        });
+        let looped = looped_references(schema);
+        let max_depth = (looped > 1).then(|| (MAX_LOOKS.ln() / (looped as f64).ln()).round() as usize);
+        Ok(Self { schema: built.map_err(|error| error.to_string())?, max_depth })
+    }
+
+    /// Judges a value.
+    ///
+    /// # Errors
+    /// What does not fit and where, without the values: they may be secret.
+    pub fn check(&self, json: &str) -> Result<(), String> {
+        let value: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        self.check_value(&value)
+    }
+
+    /// Judges a value that is parsed already.
+    ///
+    /// # Errors
+    /// As [`Validator::check`].
+    pub fn check_value(&self, value: &Value) -> Result<(), String> {
+        if let Some(max) = self.max_depth
+            && depth_of(value) > max
+        {
+            return Err(format!("the value: nested more than {max} deep, which this schema cannot be checked for"));
+        }
+        let problems: Vec<String> = self
+            .schema
+            .iter_errors(value)
+            .take(MAX_PROBLEMS)
+            .map(|error| {
+                let place = error.instance_path().to_string();
+                let place = if place.is_empty() { "the value".to_owned() } else { format!("'{place}'") };
+                format!("{place}: {}", error.masked())
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    }
+}
+
+fn depth_of(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => 1 + members.values().map(depth_of).max().unwrap_or(0),
+        Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// How many references of a schema lead back to themselves. With two of them, each level of a value may be looked at twice
+/// as often as the one above it.
+fn looped_references(schema: &Value) -> usize {
+    let mut references = Vec::new();
+    collect_references(schema, "", &mut references);
+    // From each target to the targets of all references below it.
+    let mut below: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for (_, target) in &references {
+        below.entry(target).or_insert_with(|| {
+            let inside =
+                |place: &str| target.is_empty() || place == *target || place.starts_with(&format!("{target}/"));
+            references.iter().filter(|(place, _)| inside(place)).map(|(_, other)| other.as_str()).collect()
+        });
+    }
+    let leads_back = |target: &str| {
+        let mut seen = HashSet::new();
+        let mut next: Vec<&str> = below.get(target).into_iter().flatten().copied().collect();
+        while let Some(at) = next.pop() {
+            if at == target {
+                return true;
+            }
+            if seen.insert(at) {
+                next.extend(below.get(at).into_iter().flatten());
+            }
+        }
+        false
+    };
+    references.iter().filter(|(_, target)| leads_back(target)).count()
+}
+
+/// All references within the document: where they stand and where they lead, as JSON pointers. One by name could lead
+/// anywhere, so it is taken to lead to the root.
+fn collect_references(schema: &Value, place: &str, references: &mut Vec<(String, String)>) {
+    /// Looking at more would itself take long; so many bound the depth as far as it can be.
+    const MAX: usize = 1_000;
+    match schema {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let is_reference = matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef");
+                if let Some(reference) = value.as_str().filter(|_| is_reference && references.len() < MAX) {
+                    let pointer = reference.strip_prefix('#').filter(|pointer| pointer.starts_with('/'));
+                    references.push((place.to_owned(), pointer.unwrap_or_default().to_owned()));
+                }
+                collect_references(value, &format!("{place}/{key}"), references);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_references(item, &format!("{place}/{index}"), references);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn references_to_other_documents_are_refused() {
+        for reference in ["https://example.com/schema.json", "http://127.0.0.1/x", "file:///etc/passwd", "other.json"] {
+            assert!(Validator::of(&json!({"$ref": reference})).is_err(), "{reference}");
+        }
+        assert!(Validator::of(&json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}})).is_ok());
+    }
+
+    #[test]
+    fn references_that_lead_back_are_counted() {
+        let tree = json!({"properties": {"children": {"items": {"$ref": "#"}}}});
+        assert_eq!(looped_references(&tree), 1);
+        let twice = json!({"anyOf": [{"properties": {"c": {"$ref": "#"}}}, {"properties": {"c": {"$ref": "#"}}}]});
+        assert_eq!(looped_references(&twice), 2);
+        let around = json!({"$defs": {
+            "a": {"properties": {"b": {"$ref": "#/$defs/b"}}},
+            "b": {"properties": {"a": {"$ref": "#/$defs/a"}}},
+            "plain": {"type": "string"},
+        }, "properties": {"x": {"$ref": "#/$defs/plain"}, "y": {"$ref": "#/$defs/plain"}}});
+        assert_eq!(looped_references(&around), 2);
+    }
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(json!({}), |inner, _| json!({"c": inner}))
+    }
+
+    #[test]
+    fn what_multiplies_with_the_depth_is_bounded_by_it() {
+        let branch = json!({"properties": {"c": {"$ref": "#"}}, "required": ["d"]});
+        let costly = Validator::of(&json!({"anyOf": [branch, branch]})).unwrap();
+        assert!(!costly.check_value(&nested(11)).unwrap_err().contains("nested more than"));
+        assert!(costly.check_value(&nested(60)).unwrap_err().contains("nested more than 12 deep"));
+        let tree = Validator::of(&json!({"properties": {"c": {"$ref": "#"}}})).unwrap();
+        assert_eq!(tree.check_value(&nested(60)), Ok(()));
+    }
+
+    #[test]
+    fn patterns_that_go_back_give_up() {
+        let lookahead = Validator::of(&json!({"type": "string", "pattern": "^(?=.*[a-z])(a|aa)+$"})).unwrap();
+        assert_eq!(lookahead.check_value(&json!("aaaa")), Ok(()));
+        assert!(lookahead.check_value(&json!(format!("{}!", "a".repeat(2000)))).is_err());
+        let linear = Validator::of(&json!({"type": "string", "pattern": "^(a|aa)+$"})).unwrap();
+        assert!(linear.check_value(&json!(format!("{}!", "a".repeat(100_000)))).is_err());
+    }
+}
