@@ -62,7 +62,8 @@ impl Ask {
             Self::Form { message, schema } => {
                 if !client.elicit_form || !features.third_wave {
                     // One that has declared URLs alone has declared "elicitation".
-                    let missing = if client.elicit_url && features.fourth_wave { "elicitation.form" } else { "elicitation" };
+                    let missing =
+                        if client.elicit_url && features.fourth_wave { "elicitation.form" } else { "elicitation" };
                     return Err(AskRefused::MissingCapability(missing));
                 }
                 let params = if features.fourth_wave {

@@ -50,6 +50,30 @@ impl Waiter {
         })
     }
 
+    /// Asks for everything that an invitation needs, at once.
+    #[tool]
+    async fn invite(&self, ctx: &Context) -> Result<String> {
+        let guest = Form::new().required("name", Field::text().description("Who comes?"));
+        let answers = ctx
+            .ask_all([
+                Question::form("guest", "Who is invited?", guest),
+                Question::sample("line", Sampling::new("Write one line that invites to tea.", 50)),
+            ])
+            .await?;
+        let Answer::Accepted(guest) = answers.form("guest")? else {
+            return Ok("nobody is invited".to_owned());
+        };
+        Ok(format!("{}: {}", guest["name"].as_str().unwrap_or_default(), answers.sampled("line")?.text()))
+    }
+
+    /// Pays. Each confirmation counts once, even if the client sends it again.
+    #[tool(single_use)]
+    async fn pay(&self, cents: u32, ctx: &Context) -> Result<String> {
+        let form = Form::new().required("ok", Field::boolean());
+        let answer = ctx.elicit("confirm", &format!("Pay {cents} cents?"), form).await?;
+        Ok(if answer.accepted().is_some_and(|form| form["ok"] == true) { "paid" } else { "not paid" }.to_owned())
+    }
+
     /// Lets the client's model praise a drink.
     #[tool]
     async fn praise(&self, drink: String, ctx: &Context) -> Result<String> {
@@ -72,6 +96,16 @@ mod tests {
         assert_eq!(order(&tea), [Content::text("order 1: 2 x Tea")]);
         assert_eq!(order(&tea), [Content::text("order 1: 2 x Tea")], "run again, it is the same order");
         assert_eq!(order(&Script::new().decline("order")), [Content::text("nothing, then")]);
+    }
+
+    #[test]
+    fn several_questions_are_asked_at_once() {
+        let kit = Kit::<Waiter>::start(json!({})).unwrap();
+        let script = Script::new().accept("guest", json!({"name": "Ada"})).sampled("line", "Come for tea.");
+        let invited = kit.tool("invite", json!({}), &script).unwrap();
+        assert_eq!(invited.content, [Content::text("Ada: Come for tea.")]);
+        let paid = kit.tool("pay", json!({"cents": 250}), &Script::new().decline("confirm")).unwrap();
+        assert_eq!(paid.content, [Content::text("not paid")]);
     }
 
     #[test]
