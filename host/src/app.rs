@@ -4,7 +4,7 @@ use crate::config::{RequestState, Settings};
 use crate::dispatch::Dispatcher;
 use crate::plugin::{PluginState, Supervisor, chain};
 use crate::registry::{Callee as _, Registry};
-use crate::replay::{Keys, Ledger, Rounds};
+use crate::replay::{KeyError, Keys, Ledger, Rounds};
 use crate::rt::{Drain, Phase};
 use crate::serve::Server;
 use crate::session::Store;
@@ -36,7 +36,7 @@ impl App {
     pub async fn load(settings: Settings) -> Self {
         let registry = Registry::default();
         let drain = Drain::default();
-        let (skills, problems) = skill::offer(&settings.skill_folders);
+        let (skills, problems) = skill::offer(&settings.skill_folders, settings.supervisor.defaults.selection.cache);
         let offers = skills.into_iter().collect();
         let supervisor = Arc::new(Supervisor::new(settings.supervisor.clone(), registry.clone(), offers));
         problems.iter().for_each(|problem| supervisor.report_beside(problem));
@@ -48,11 +48,17 @@ impl App {
     /// Serves until a client over standard input leaves, or a signal comes. `stdout` is the real standard output.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
-    pub async fn serve(self, stdout: File) -> Result<(), ListenError> {
+    /// See [`ServeError`].
+    pub async fn serve(self, stdout: File) -> Result<(), ServeError> {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
-        let rounds = rounds(settings.request_state);
+        let rounds = match rounds(settings.request_state) {
+            Ok(rounds) => rounds,
+            Err(error) => {
+                supervisor.stop_all(STOP_GRACE).await;
+                return Err(error.into());
+            }
+        };
         let ledger = Arc::clone(rounds.ledger());
         let (face, limits) = (settings.face, settings.server);
         let server = Arc::new(Server::new(dispatcher, face, limits, store.clone(), rounds, drain.clone()));
@@ -63,7 +69,7 @@ impl App {
                 Ok(listener) => listener,
                 Err(error) => {
                     supervisor.stop_all(STOP_GRACE).await;
-                    return Err(error);
+                    return Err(error.into());
                 }
             };
             if let Some(address) = listener.address() {
@@ -107,28 +113,33 @@ impl App {
     }
 }
 
-/// What seals the state of requests. Without a place for its own key the host serves all the same.
-fn rounds(config: RequestState) -> Rounds {
+/// Why a host does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// What clients carry cannot be sealed.
+    #[error("the key of 'requestState' cannot be used")]
+    Key(#[from] KeyError),
+}
+
+/// What seals the state of requests. Without a place for a key of its own the host serves all the same; with a key that is
+/// none, or that others can read, it does not: clients would lose what they carry, or others could make it.
+fn rounds(config: RequestState) -> Result<Rounds, KeyError> {
     let RequestState { keys, folder, limits } = config;
-    let keys = keys.or_else(|| match Keys::of_file(&folder.join("request-state.key")) {
-        Ok(keys) => Some(keys),
-        Err(error) => {
+    let keys = match keys.map_or_else(|| Keys::of_file(&folder.join("request-state.key")), Ok) {
+        Err(error @ KeyError::File { .. }) => {
             tracing::warn!(error = %chain(&error), "no key is kept: what clients carry does not outlive this process");
-            None
+            Keys::ephemeral()?
         }
-    });
+        keys => keys?,
+    };
     let ledger = Ledger::of_folder(&folder.join("used-request-states")).or_else(|error| {
         tracing::warn!(%error, "what may be used once is known to this process alone");
         Ledger::in_memory()
     });
-    match (keys.map_or_else(Keys::ephemeral, Ok), ledger) {
-        (Ok(keys), Ok(ledger)) => Rounds::new(keys, ledger, limits),
-        // Without random bytes nothing is safe, and a host that says so is better than one that goes on.
-        _ => {
-            tracing::error!("this system gives no random bytes");
-            std::process::exit(1);
-        }
-    }
+    Ok(Rounds::new(keys, ledger.map_err(|_| KeyError::NoRandom)?, limits))
 }
 
 /// Ends idle sessions and forgets what has ended, until the host drains.

@@ -4,6 +4,7 @@
 //! started, so that what is listed with its digest is what is read. That the registry is told of them, the root sees to.
 
 use crate::call::{Call, Failure};
+use crate::protocol::CacheRule;
 use crate::registry::{Answer, Callee, Offer, Operation, Selection};
 use mcp_plugin_api::Contents;
 use mcp_plugin_api::manifest::{Manifest, SkillDefinition, SkillFile};
@@ -19,12 +20,15 @@ struct Files {
     files: HashMap<String, (&'static str, Vec<u8>)>,
 }
 
-/// The first part of the URIs, and the name under which problems are told.
+/// The first part of the URIs.
 const HOME: &str = "skills";
 
-/// What the folders offer, and what is wrong with those that are left out.
+/// The name under which problems are told; no plugin can have it.
+const NAME: &str = "skill folders";
+
+/// What the folders offer, whose answers keep by `cache`, and what is wrong with those that are left out.
 #[must_use]
-pub fn offer(folders: &[PathBuf]) -> (Option<Offer>, Vec<SkillError>) {
+pub fn offer(folders: &[PathBuf], cache: CacheRule) -> (Option<Offer>, Vec<SkillError>) {
     let mut files = HashMap::new();
     let mut skills = Vec::new();
     let mut problems = Vec::new();
@@ -56,9 +60,9 @@ pub fn offer(folders: &[PathBuf]) -> (Option<Offer>, Vec<SkillError>) {
     }
     let manifest = Manifest { skills, ..Manifest::default() };
     let offer = (!manifest.skills.is_empty()).then(|| Offer {
-        callee: Arc::new(Files { name: HOME.into(), files }),
+        callee: Arc::new(Files { name: NAME.into(), files }),
         manifest: Arc::new(manifest),
-        selection: Selection::default(),
+        selection: Selection { cache, ..Selection::default() },
     });
     (offer, problems)
 }

@@ -161,6 +161,12 @@ impl Drop for Step<'_> {
     }
 }
 
+/// The value of a step that was done before; it may be `null`.
+#[derive(Deserialize)]
+struct Recorded {
+    value: Value,
+}
+
 /// What a function that is to be run again unwinds with. No panic: nothing went wrong, and no hook hears of it.
 struct Suspended;
 
@@ -337,7 +343,7 @@ impl Context {
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T>>,
     {
-        if let Some(value) = self.ask::<Option<Value>>(op::ONCE_GET, &json!({"key": key})).await? {
+        if let Some(Recorded { value }) = self.ask(op::ONCE_GET, &json!({"key": key})).await? {
             return Ok(serde_json::from_value(value)?);
         }
         let _step = Step::begin(self, key);

@@ -161,7 +161,7 @@ impl Script {
         let key = payload["key"].as_str().unwrap_or_default().to_owned();
         let mut once = self.told.once.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match op {
-            op::ONCE_GET => Some(once.get(&key).cloned().unwrap_or(Value::Null)),
+            op::ONCE_GET => Some(once.get(&key).map_or(Value::Null, |value| json!({"value": value}))),
             op::ONCE_PUT => {
                 once.insert(key.clone(), payload["value"].clone());
                 Some(Value::Null)

@@ -350,34 +350,70 @@ fn a_reader_that_is_away_finds_what_is_still_true() {
 
 /// One thing that one of the clients does.
 #[derive(Debug, Clone, Copy)]
-enum Step {
-    Stateful(u8),
-    Stateless(u8),
+struct Step {
+    stateless: bool,
+    deed: Deed,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Echo,
+    List,
+    Wrong,
+    /// Asked in the stateless era only: a session would be asked live.
+    Ask,
+    /// Begun and cancelled, in the stateless era only: no answer may come, and the id is free at once.
+    Cancel,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![(0..4_u8).prop_map(Step::Stateful), (0..4_u8).prop_map(Step::Stateless)];
+    let deed = prop_oneof![Just(Deed::Echo), Just(Deed::List), Just(Deed::Wrong), Just(Deed::Ask), Just(Deed::Cancel)];
+    let step = (any::<bool>(), deed).prop_map(|(stateless, deed)| Step { stateless, deed });
     prop::collection::vec(step, 1..40)
 }
 
-/// Sends all steps at once over one pipe, ids repeating between the eras as soon as they are free, and checks each answer.
+/// How many requests are under way at a time: as soon as all are answered, their ids are used again, by either era.
+const AT_ONCE: usize = 8;
+
+/// Sends steps over one pipe, several at once, and checks each answer.
 fn interleave(client: &mut Stdio, steps: &[Step], run: usize) {
-    let mut expected = BTreeMap::new();
-    for (at, step) in steps.iter().enumerate() {
-        let id = (run * 100 + at) as u64;
-        let (message, own) = match step {
-            Step::Stateful(kind) => (format!("old-{id}-{kind}"), false),
-            Step::Stateless(kind) => (format!("new-{id}-{kind}"), true),
-        };
-        let arguments = json!({"message": message});
-        client.send(&if own { stateless_call(id, "echo", arguments) } else { call(id, "echo", arguments) });
-        expected.insert(id, (message, own));
-    }
-    while !expected.is_empty() {
-        let reply = client.receive();
-        let (message, own) = expected.remove(&reply["id"].as_u64().unwrap()).expect("an answer to what was asked");
-        assert_eq!(text(&reply), message);
-        assert_eq!(reply["result"].get("resultType").is_some(), own, "{reply}");
+    for (window, steps) in steps.chunks(AT_ONCE).enumerate() {
+        let mut expected = BTreeMap::new();
+        for (id, step) in (0_u64..).zip(steps) {
+            let message = format!("{run}-{window}-{id}");
+            let (method, params) = match step.deed {
+                Deed::Echo => ("tools/call", json!({"name": "echo", "arguments": {"message": message}})),
+                Deed::Ask if step.stateless => {
+                    ("tools/call", json!({"name": "test_elicitation", "arguments": {"message": message}}))
+                }
+                Deed::Cancel if step.stateless => {
+                    ("tools/call", json!({"name": "test_sleep", "arguments": {"ms": 60_000}}))
+                }
+                Deed::Wrong => ("no/such", json!({})),
+                Deed::List | Deed::Ask | Deed::Cancel => ("prompts/list", json!({})),
+            };
+            client.send(&if step.stateless { stateless(id, method, params) } else { request(id, method, params) });
+            if step.stateless && matches!(step.deed, Deed::Cancel) {
+                let cancel = json!({"requestId": id});
+                client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancel}));
+            } else {
+                expected.insert(id, (*step, message));
+            }
+        }
+        while !expected.is_empty() {
+            let reply = client.receive();
+            let (step, message) = expected.remove(&reply["id"].as_u64().unwrap()).expect("an answer to what was asked");
+            match step.deed {
+                Deed::Echo => assert_eq!(text(&reply), message),
+                Deed::Ask if step.stateless => {
+                    assert_eq!(reply["result"]["inputRequests"]["user"]["params"]["message"], message);
+                }
+                Deed::Wrong => assert_eq!(reply["error"]["code"], -32601),
+                _ => assert!(reply["result"]["prompts"].is_array(), "{reply}"),
+            }
+            let own = reply["result"].get("resultType").is_some();
+            assert_eq!(own, step.stateless && reply.get("result").is_some(), "{reply}");
+        }
     }
 }
 
@@ -385,13 +421,9 @@ fn interleave(client: &mut Stdio, steps: &[Step], run: usize) {
 fn any_interleaving_gives_each_era_its_own_answers() {
     let (_host, mut client) = Host::with(&["everything"]).serve_stdio();
     client.initialize("2025-11-25");
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 48,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     let client = std::cell::RefCell::new((client, 1));
-    runner
+    proptest::test_runner::TestRunner::new(config)
         .run(&steps(), |steps| {
             let (client, run) = &mut *client.borrow_mut();
             interleave(client, &steps, *run);

@@ -287,6 +287,16 @@ fn a_step_before_a_url_is_done_once() {
 }
 
 #[test]
+fn a_step_without_a_value_is_done_once_too() {
+    let host = guest();
+    let call = stateless_call(1, "steps_without_value", json!({}));
+    let asked = host.http().ask_stateless(&call);
+    assert_asks(&asked, &["name"]);
+    let done = host.http().ask_stateless(&retry(&call, 2, &asked, json!({"name": {"action": "cancel"}})));
+    assert_eq!(text(&done), "steps: 1");
+}
+
+#[test]
 fn a_question_does_not_end_a_step_beside_it() {
     let host = guest();
     let call = stateless_call(1, "asks_beside_a_step", json!({}));

@@ -15,7 +15,7 @@ pub use peer::{AskError, AskFuture, Asked, LogMessage, OpenAsks, Peer, Progress,
 pub use principal::Principal;
 pub use teller::Teller;
 
-use crate::protocol::{Ask, AskRequest, ClientProfile};
+use crate::protocol::{Ask, AskRequest, ClientProfile, TraceContext};
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -101,6 +101,13 @@ impl Call {
     pub fn client(&self) -> &ClientProfile {
         self.set_personal();
         self.peer.client()
+    }
+
+    /// The trace that the call is part of. The outcome depends on who asks from now on.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.set_personal();
+        self.peer.trace()
     }
 
     /// The outcome depends on who asks.

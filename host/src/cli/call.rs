@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::call::{AskError, AskFuture, Asked, Call, Deadline, LogMessage, Peer, Progress};
 use crate::dispatch::{Beginning, Incoming, Outcome, Resolution};
-use crate::protocol::{Ask, AskRequest, ClientProfile, Dialect, Method};
+use crate::protocol::{Ask, AskRequest, ClientProfile, Dialect, Method, RequestMeta};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -59,8 +59,13 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
         let cancel = app.drain.cancellation().child_token();
         Ok(Arc::new(Call::new(Arc::new(Terminal::default()), deadline, cancel)))
     };
-    let incoming =
-        Incoming { dialect: Dialect::negotiate(""), method: Method::CallTool, params: Some(&params), begin: &begin };
+    let incoming = Incoming {
+        dialect: Dialect::negotiate(""),
+        method: Method::CallTool,
+        params: Some(&params),
+        meta: &RequestMeta::of(Some(&params)),
+        begin: &begin,
+    };
     let result = match app.dispatcher.dispatch(&incoming) {
         Outcome::Now(result) => result,
         Outcome::Later(outcome) => outcome.await,

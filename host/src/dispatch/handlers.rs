@@ -5,7 +5,7 @@ use super::{Beginning, Dispatcher, Incoming, Outcome, complete};
 use crate::call::Failure;
 use crate::protocol::{
     self, CacheHint, CacheScope, CompleteParams, CompletionReference, DirectoryParams, Fault, ListParams, Method,
-    NamedParams, ResultBody, UriParams, read_params,
+    ResultBody, UriParams, read_params,
 };
 use crate::registry::{Cursor, ListKind, Operation, Reading, Tool, closest, page_of};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ type Handled = Result<Outcome, Fault>;
 
 impl Dispatcher {
     pub(super) fn call_tool(&self, incoming: &Incoming<'_>) -> Handled {
-        let params: NamedParams<'_> = read_params(incoming.params)?;
+        let params = incoming.meta.named_params(incoming.params)?;
         let snapshot = self.registry.snapshot();
         let Some(tool) = snapshot.tool(&params.name) else {
             let names = snapshot.tools().iter().map(|tool| tool.name.as_str());
@@ -25,7 +25,6 @@ impl Dispatcher {
         };
         let arguments = object(params.arguments)?;
         let call = (incoming.begin)(Beginning {
-            meta: params.meta,
             callee: &*tool.callee,
             single_use: tool.definition.single_use,
             arguments,
@@ -55,20 +54,14 @@ impl Dispatcher {
     }
 
     pub(super) fn read_resource(&self, incoming: &Incoming<'_>) -> Handled {
-        let params: UriParams<'_> = read_params(incoming.params)?;
+        let params = incoming.meta.uri_params(incoming.params)?;
         let uri = params.checked_uri()?.to_owned();
         let snapshot = self.registry.snapshot();
         let Some(Reading { callee, cache, single_use }) = snapshot.reading(&uri) else {
             let uris = snapshot.resources().iter().map(|resource| resource.definition.uri.as_str());
             return Err(Fault::ResourceNotFound { suggestion: closest(&uri, uris), uri });
         };
-        let call = (incoming.begin)(Beginning {
-            meta: params.meta,
-            callee: &*callee,
-            single_use,
-            arguments: "",
-            mirrored: &[],
-        })?;
+        let call = (incoming.begin)(Beginning { callee: &*callee, single_use, arguments: "", mirrored: &[] })?;
         let answer = callee.call(Operation::Resource, &uri, b"", &call);
         let (plugin, max_bytes, dialect) =
             (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
@@ -83,7 +76,7 @@ impl Dispatcher {
     }
 
     pub(super) fn get_prompt(&self, incoming: &Incoming<'_>) -> Handled {
-        let params: NamedParams<'_> = read_params(incoming.params)?;
+        let params = incoming.meta.named_params(incoming.params)?;
         let snapshot = self.registry.snapshot();
         let Some(prompt) = snapshot.prompt(&params.name) else {
             let names = snapshot.prompts().iter().map(|prompt| prompt.name.as_str());
@@ -92,7 +85,6 @@ impl Dispatcher {
         let arguments = object(params.arguments)?;
         let callee = &prompt.callee;
         let call = (incoming.begin)(Beginning {
-            meta: params.meta,
             callee: &**callee,
             single_use: prompt.definition.single_use,
             arguments,
@@ -142,13 +134,7 @@ impl Dispatcher {
             "value": &*params.argument.value,
             "context": params.context.arguments,
         });
-        let call = (incoming.begin)(Beginning {
-            meta: None,
-            callee: &**callee,
-            single_use: false,
-            arguments: "",
-            mirrored: &[],
-        })?;
+        let call = (incoming.begin)(Beginning { callee: &**callee, single_use: false, arguments: "", mirrored: &[] })?;
         let answer = callee.call(Operation::Complete, name, payload.to_string().as_bytes(), &call);
         let (plugin, max_bytes) = (Arc::clone(callee.plugin()), self.limits.max_result_bytes);
         Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
@@ -182,15 +168,10 @@ impl Dispatcher {
     pub(super) fn skills(&self, incoming: &Incoming<'_>) -> Handled {
         let snapshot = self.registry.snapshot();
         let hint = snapshot.hint(ListKind::Skills);
-        let (method, method_name) = match incoming.method {
-            Method::GetSkill => (Method::GetSkill, "skills/get"),
-            Method::ReadDirectory => (Method::ReadDirectory, "resources/directory/read"),
-            other => (other, "skills/list"),
-        };
         if snapshot.skills().is_empty() {
-            return Err(Fault::UnknownMethod { method: method_name.to_owned() });
+            return Err(Fault::UnknownMethod { method: incoming.dialect.era.name_of(incoming.method).to_owned() });
         }
-        match method {
+        match incoming.method {
             Method::GetSkill => {
                 let params: UriParams<'_> = read_params(incoming.params)?;
                 let uri = params.checked_uri()?;
@@ -202,7 +183,8 @@ impl Dispatcher {
                 let cursor = cursor(params.cursor.as_deref())?;
                 let children = snapshot.skills().iter().find_map(|skill| skill.children(&params.uri));
                 let children = children.ok_or_else(|| not_found(&params.uri))?;
-                Ok(complete(ResultBody::from(page_of(children, cursor.as_ref(), self.limits.page_size)).cached(hint)))
+                let page = page_of(&params.uri, &children, cursor.as_ref(), self.limits.page_size);
+                Ok(complete(ResultBody::from(page.ok_or_else(foreign_cursor)?).cached(hint)))
             }
             _ => self.list(incoming),
         }
@@ -210,8 +192,11 @@ impl Dispatcher {
 }
 
 fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Fault> {
-    text.map(|text| Cursor::decode(text).ok_or_else(|| Fault::invalid_params("this cursor is not one of ours")))
-        .transpose()
+    text.map(|text| Cursor::decode(text).ok_or_else(foreign_cursor)).transpose()
+}
+
+fn foreign_cursor() -> Fault {
+    Fault::invalid_params("this cursor is not one of ours")
 }
 
 fn not_found(uri: &str) -> Fault {

@@ -10,7 +10,7 @@ mod outcome;
 pub use outcome::{Outcome, Resolution};
 
 use crate::call::Call;
-use crate::protocol::{Dialect, Fault, Method, ResultBody};
+use crate::protocol::{Dialect, Fault, Method, RequestMeta, ResultBody};
 use crate::registry::{Callee, MirroredParam, Registry};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct Incoming<'a> {
     pub method: Method,
     /// With which params.
     pub params: Option<&'a RawValue>,
+    /// What the params say beside that.
+    pub meta: &'a RequestMeta<'a>,
     /// Makes the call, for methods that become one, or refuses it.
     pub begin: &'a dyn Fn(Beginning<'_>) -> Result<Arc<Call>, Fault>,
 }
@@ -49,8 +51,6 @@ pub struct Incoming<'a> {
 /// What is known of a call when it begins.
 #[derive(Clone, Copy)]
 pub struct Beginning<'a> {
-    /// `_meta` of the request.
-    pub meta: Option<&'a RawValue>,
     /// Who will answer.
     pub callee: &'a dyn Callee,
     /// Whether the client's answers count once.

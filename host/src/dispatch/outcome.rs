@@ -105,6 +105,6 @@ pub(super) fn fault(plugin: &str, failure: Failure) -> Fault {
         Failure::AskFailed(message) => Fault::AskFailed { message },
         Failure::UrlRequired { message, data } => Fault::UrlRequired { message, data },
         Failure::Busy => Fault::Busy,
-        Failure::Stopped => failed("it was stopped".to_owned()),
+        Failure::Stopped => Fault::PluginStopped { plugin: plugin.to_owned() },
     }
 }

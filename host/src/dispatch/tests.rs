@@ -138,7 +138,13 @@ async fn resolve(
         Ok(Arc::new(call))
     };
     let dialect = Dialect::stateful("2025-11-25").unwrap();
-    let outcome = dispatcher.dispatch(&Incoming { dialect, method, params: Some(&params), begin: &begin });
+    let outcome = dispatcher.dispatch(&Incoming {
+        dialect,
+        method,
+        params: Some(&params),
+        meta: &crate::protocol::RequestMeta::of(Some(&params)),
+        begin: &begin,
+    });
     match outcome {
         Outcome::Now(result) => result,
         Outcome::Later(result) => result.await,

@@ -19,6 +19,12 @@ pub static STATEFUL_ERA: Era = Era { name: "stateful", methods: STATEFUL_METHODS
 static STATELESS_ERA: Era = Era { name: "stateless", methods: STATELESS_METHODS };
 
 impl Era {
+    /// The name of a method; nothing where the era lacks it.
+    #[must_use]
+    pub fn name_of(&self, method: Method) -> &'static str {
+        self.methods.iter().find(|(_, known)| *known == method).map_or("", |(name, _)| name)
+    }
+
     /// The method of a name.
     #[must_use]
     pub fn method(&self, name: &str) -> Option<Method> {

@@ -52,12 +52,6 @@ impl Protocols {
         if is_stateless { EraOf::Stateless } else { EraOf::Stateful }
     }
 
-    /// The era of a message that has no params: a response, or an array.
-    #[must_use]
-    pub fn era_without_params(self, around: Around<'_>) -> EraOf {
-        self.era("", &RequestMeta::default(), around)
-    }
-
     /// Whether sessions can be opened.
     #[must_use]
     pub fn has_sessions(self) -> bool {
@@ -133,7 +127,7 @@ mod tests {
 
     #[test]
     fn messages_without_params_go_by_the_header() {
-        let era = |revision, session| Protocols::Both.era_without_params(Around { revision, session });
+        let era = |revision, session| Protocols::Both.era("", &RequestMeta::default(), Around { revision, session });
         assert_eq!(era(Some(NEW), false), EraOf::Stateless);
         assert_eq!(era(Some("2025-03-26"), true), EraOf::Stateful);
         assert_eq!(era(None, false), EraOf::Stateful);

@@ -109,6 +109,12 @@ pub enum Fault {
         /// What happened.
         reason: String,
     },
+    /// The plugin was stopped before the call reached it.
+    #[error("plugin '{plugin}' failed: it was stopped")]
+    PluginStopped {
+        /// The plugin.
+        plugin: String,
+    },
     /// The plugin took too long.
     #[error("plugin '{plugin}' did not answer within {seconds} seconds")]
     TimedOut {
@@ -178,10 +184,16 @@ impl Fault {
     #[must_use]
     pub fn owner(&self) -> Owner {
         match self {
-            Self::PluginFailed { .. } | Self::TimedOut { .. } => Owner::Plugin,
+            Self::PluginFailed { .. } | Self::PluginStopped { .. } | Self::TimedOut { .. } => Owner::Plugin,
             Self::Busy | Self::ShuttingDown | Self::HostFailed { .. } => Owner::Host,
             _ => Owner::Client,
         }
+    }
+
+    /// Whether nothing of the call has run, so that it can be made again as it was.
+    #[must_use]
+    pub fn is_before_the_call(&self) -> bool {
+        matches!(self, Self::Busy | Self::PluginStopped { .. })
     }
 
     /// How far the request came, for transports whose replies have a status (2026-07-28 H-11).
@@ -240,6 +252,7 @@ impl Fault {
             Self::UrlRequired { .. } => (code::INVALID_REQUEST, None),
             Self::AskFailed { .. }
             | Self::PluginFailed { .. }
+            | Self::PluginStopped { .. }
             | Self::TimedOut { .. }
             | Self::Busy
             | Self::ShuttingDown

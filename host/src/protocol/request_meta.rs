@@ -1,7 +1,7 @@
 //! What a stateless request says of itself, in `_meta` and beside it (2026-07-28 M-01, R-05).
 
 use super::client::{Capabilities, Implementation};
-use super::{ClientProfile, Dialect, Fault, LogLevel, TraceContext};
+use super::{ClientProfile, Dialect, Fault, LogLevel, NamedParams, TraceContext, UriParams, read_meta, read_params};
 use crate::wire::{Id, Text};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -18,6 +18,9 @@ pub struct RequestMeta<'a> {
     pub request_state: Option<&'a RawValue>,
     name: Option<&'a RawValue>,
     uri: Option<&'a RawValue>,
+    arguments: Option<&'a RawValue>,
+    /// Whether all of the params were read: what is not here is not there.
+    whole: bool,
 }
 
 /// The members of `_meta` that are known.
@@ -44,7 +47,7 @@ struct Members<'a> {
 #[derive(Deserialize)]
 struct Params<'a> {
     #[serde(borrow, rename = "_meta")]
-    meta: Option<&'a RawValue>,
+    meta: Option<Members<'a>>,
     #[serde(borrow, rename = "inputResponses")]
     input_responses: Option<&'a RawValue>,
     #[serde(borrow, rename = "requestState")]
@@ -53,10 +56,12 @@ struct Params<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     uri: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
-/// Keeps `null` apart from nothing: an ill-typed sign is a sign.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+/// Keeps `null` apart from nothing: an ill-typed sign is a sign, and `null` may be a structured result (2026-07-28 L-03).
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -80,14 +85,58 @@ impl<'a> RequestMeta<'a> {
     #[must_use]
     pub fn of(params: Option<&'a RawValue>) -> Self {
         let object = params.filter(|params| params.get().starts_with('{'));
-        let Some(Params { meta, input_responses, request_state, name, uri }) =
+        // One pass over all of it, because every message comes this way.
+        let Some(Params { meta, input_responses, request_state, name, uri, arguments }) =
             object.and_then(|params| serde_json::from_str(params.get()).ok())
         else {
             return Self::default();
         };
-        let object = meta.filter(|meta| meta.get().starts_with('{'));
-        let members = object.and_then(|meta| serde_json::from_str(meta.get()).ok()).unwrap_or_default();
-        Self { members, input_responses, request_state, name, uri }
+        let members = meta.unwrap_or_default();
+        Self { members, input_responses, request_state, name, uri, arguments, whole: true }
+    }
+
+    /// The params of `tools/call` and `prompts/get`; the same that [`read_params`] gives, without another pass.
+    ///
+    /// # Errors
+    /// As [`read_params`] and [`read_meta`].
+    pub fn named_params(&self, params: Option<&'a RawValue>) -> Result<NamedParams<'a>, Fault> {
+        let name = self.name.filter(|_| self.whole).and_then(|name| serde_json::from_str(name.get()).ok());
+        match name {
+            Some(name) => Ok(NamedParams { name, arguments: self.arguments, meta: None }),
+            // Something is wrong with them: what it is, this tells.
+            None => {
+                let params: NamedParams<'_> = read_params(params)?;
+                read_meta(params.meta).map(|_| params)
+            }
+        }
+    }
+
+    /// The params of `resources/read`; the same that [`read_params`] gives, without another pass.
+    ///
+    /// # Errors
+    /// As [`read_params`] and [`read_meta`].
+    pub fn uri_params(&self, params: Option<&'a RawValue>) -> Result<UriParams<'a>, Fault> {
+        let uri = self.uri.filter(|_| self.whole).and_then(|uri| serde_json::from_str(uri.get()).ok());
+        match uri {
+            Some(uri) => Ok(UriParams { uri, meta: None }),
+            None => {
+                let params: UriParams<'_> = read_params(params)?;
+                read_meta(params.meta).map(|_| params)
+            }
+        }
+    }
+
+    /// What names the request in progress notifications.
+    ///
+    /// # Errors
+    /// [`Fault::InvalidParams`] when it is neither string nor integer.
+    pub fn progress_token(&self) -> Result<Option<Id>, Fault> {
+        let wrong = || Fault::invalid_params("'progressToken' must be a string or an integer");
+        self.members
+            .progress_token
+            .filter(|token| token.get() != "null")
+            .map(|token| Id::from_raw(token).ok_or_else(wrong))
+            .transpose()
     }
 
     /// The member of the params that says what the request is about, if it is text.

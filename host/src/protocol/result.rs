@@ -2,9 +2,10 @@
 //!
 //! The common case passes through untouched: a newest client gets the plugin's bytes as they are.
 
+use super::request_meta::present;
 use super::{Dialect, ResultBody};
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -45,11 +46,6 @@ struct ToolResultView<'a> {
     ttl_ms: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     cache_scope: Option<&'a RawValue>,
-}
-
-/// Keeps `null` apart from nothing: it may be a structured result (2026-07-28 L-03).
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Checks a tool's result and writes it in a dialect. `check_structured` judges the structured part, if there is one.

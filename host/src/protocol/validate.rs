@@ -12,6 +12,7 @@ pub struct Validator {
     schema: jsonschema::Validator,
     /// How deep values may nest, where every level can multiply the work.
     max_depth: Option<usize>,
+    is_of_objects: bool,
 }
 
 /// Problems that one message names.
@@ -51,9 +52,22 @@ impl Validator {
             let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS);
             options().with_pattern_options(patterns).build(schema)
         });
-        let looped = looped_references(schema);
+        let schema_of = built.map_err(|error| error.to_string())?;
+        let references = References::of(schema);
+        let looks = references.looks();
+        if looks > MAX_LOOKS {
+            return Err("its references multiply: too much of it would be looked at again and again".to_owned());
+        }
+        let looped = references.looped();
         let max_depth = (looped > 1).then(|| (MAX_LOOKS.ln() / (looped as f64).ln()).round() as usize);
-        Ok(Self { schema: built.map_err(|error| error.to_string())?, max_depth })
+        let is_of_objects = schema.get("type").is_some_and(|kind| kind == "object");
+        Ok(Self { schema: schema_of, max_depth, is_of_objects })
+    }
+
+    /// Whether the schema's root says that values are objects (2026-07-28 L-03).
+    #[must_use]
+    pub fn is_of_objects(&self) -> bool {
+        self.is_of_objects
     }
 
     /// Judges a value.
@@ -97,34 +111,74 @@ fn depth_of(value: &Value) -> usize {
     }
 }
 
-/// How many references of a schema lead back to themselves. With two of them, each level of a value may be looked at twice
-/// as often as the one above it.
-fn looped_references(schema: &Value) -> usize {
-    let mut references = Vec::new();
-    collect_references(schema, "", &mut references);
-    // From each target to the targets of all references below it.
-    let mut below: HashMap<&str, HashSet<&str>> = HashMap::new();
-    for (_, target) in &references {
-        below.entry(target).or_insert_with(|| {
-            let inside =
-                |place: &str| target.is_empty() || place == *target || place.starts_with(&format!("{target}/"));
-            references.iter().filter(|(place, _)| inside(place)).map(|(_, other)| other.as_str()).collect()
-        });
+/// The references within a schema.
+struct References {
+    /// Where they stand and where they lead, as JSON pointers.
+    all: Vec<(String, String)>,
+    /// From each target to the targets of all references below it, as often as they stand there.
+    below: HashMap<String, Vec<String>>,
+}
+
+impl References {
+    fn of(schema: &Value) -> Self {
+        let mut all = Vec::new();
+        collect_references(schema, "", &mut all);
+        let targets: HashSet<&String> = all.iter().map(|(_, target)| target).collect();
+        let below = targets
+            .into_iter()
+            .map(|target| {
+                let inside = |place: &str| {
+                    target.is_empty()
+                        || place
+                            .strip_prefix(target.as_str())
+                            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                };
+                let of_it = all.iter().filter(|(place, _)| inside(place)).map(|(_, other)| other.clone());
+                (target.clone(), of_it.collect())
+            })
+            .collect();
+        Self { all, below }
     }
-    let leads_back = |target: &str| {
+
+    fn leads_back(&self, target: &str) -> bool {
         let mut seen = HashSet::new();
-        let mut next: Vec<&str> = below.get(target).into_iter().flatten().copied().collect();
+        let mut next: Vec<&String> = self.below.get(target).into_iter().flatten().collect();
         while let Some(at) = next.pop() {
             if at == target {
                 return true;
             }
             if seen.insert(at) {
-                next.extend(below.get(at).into_iter().flatten());
+                next.extend(self.below.get(at).into_iter().flatten());
             }
         }
         false
-    };
-    references.iter().filter(|(_, target)| leads_back(target)).count()
+    }
+
+    /// How many references lead back to themselves. With two of them, each level of a value may be looked at twice as often
+    /// as the one above it.
+    fn looped(&self) -> usize {
+        self.all.iter().filter(|(_, target)| self.leads_back(target)).count()
+    }
+
+    /// How often the most looked-at part is reached through references that do not lead back: a chain in which each link
+    /// refers twice to the next doubles with every link.
+    fn looks(&self) -> f64 {
+        let mut known = HashMap::new();
+        let starts = self.all.iter().filter(|(_, target)| !self.leads_back(target));
+        starts.map(|(_, target)| self.looks_of(target, &mut known)).fold(0.0, f64::max)
+    }
+
+    fn looks_of<'a>(&'a self, target: &'a str, known: &mut HashMap<&'a str, f64>) -> f64 {
+        if let Some(looks) = known.get(target) {
+            return *looks;
+        }
+        // Met again on the way it would be a loop, and those are bounded by the depth of values.
+        known.insert(target, 1.0);
+        let below = self.below.get(target).into_iter().flatten();
+        let looks = 1.0 + below.map(|next| self.looks_of(next, known)).sum::<f64>();
+        known.insert(target, looks);
+        looks
+    }
 }
 
 /// All references within the document: where they stand and where they lead, as JSON pointers. One by name could lead
@@ -168,15 +222,29 @@ mod tests {
     #[test]
     fn references_that_lead_back_are_counted() {
         let tree = json!({"properties": {"children": {"items": {"$ref": "#"}}}});
-        assert_eq!(looped_references(&tree), 1);
+        assert_eq!(References::of(&tree).looped(), 1);
         let twice = json!({"anyOf": [{"properties": {"c": {"$ref": "#"}}}, {"properties": {"c": {"$ref": "#"}}}]});
-        assert_eq!(looped_references(&twice), 2);
+        assert_eq!(References::of(&twice).looped(), 2);
         let around = json!({"$defs": {
             "a": {"properties": {"b": {"$ref": "#/$defs/b"}}},
             "b": {"properties": {"a": {"$ref": "#/$defs/a"}}},
             "plain": {"type": "string"},
         }, "properties": {"x": {"$ref": "#/$defs/plain"}, "y": {"$ref": "#/$defs/plain"}}});
-        assert_eq!(looped_references(&around), 2);
+        assert_eq!(References::of(&around).looped(), 2);
+    }
+
+    #[test]
+    fn chains_that_multiply_are_refused() {
+        let chain = |links: usize| {
+            let link = |at: usize| {
+                let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+                (format!("d{at}"), if at < links { json!({"allOf": [next, next]}) } else { json!({"type": "object"}) })
+            };
+            let definitions: serde_json::Map<String, Value> = (0..=links).map(link).collect();
+            Validator::of(&json!({"$ref": "#/$defs/d0", "$defs": definitions}))
+        };
+        assert_eq!(chain(8).unwrap().check_value(&json!({})), Ok(()));
+        assert!(chain(22).unwrap_err().contains("its references multiply"));
     }
 
     fn nested(depth: usize) -> Value {

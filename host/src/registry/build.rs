@@ -43,7 +43,7 @@ impl Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Clash {
     /// Two plugins offer the same name: the first by plugin name keeps it.
-    #[error("{kind} '{name}' of plugin '{refused}' is left out: plugin '{kept}' has it; give one of them a prefix")]
+    #[error("{kind} '{name}' of plugin '{refused}' is left out: plugin '{kept}' has it{}", advice(kind))]
     Name {
         /// `tool`, `prompt`, `resource`, `template` or `skill`.
         kind: &'static str,
@@ -66,6 +66,11 @@ pub enum Clash {
         /// Why.
         reason: String,
     },
+}
+
+/// What an operator can do about a clash. Only names of tools and prompts can be prefixed.
+fn advice(kind: &str) -> &'static str {
+    if matches!(kind, "tool" | "prompt") { "; give one of them a prefix" } else { "" }
 }
 
 /// Builds a snapshot. The order is the plugins' names, then their own; the outcome does not depend on the order of
@@ -210,11 +215,13 @@ impl Builder {
         plugin: &Arc<str>,
         tool: &ToolDefinition,
     ) -> Option<(Option<Validator>, Option<Validator>, Vec<MirroredParam>)> {
-        let input = (!tool.checks_input).then(|| Validator::compile(&tool.input_schema)).transpose();
-        let output = match tool.output_schema.as_deref() {
-            Some(schema) if !tool.checks_output => Some(Validator::compile(schema)).transpose(),
-            _ => Ok(None),
-        };
+        // Compiled even where the plugin judges for itself: clients get the schemas too, and fetch nothing for them.
+        let input = Validator::compile(&tool.input_schema).and_then(|validator| match validator.is_of_objects() {
+            true => Ok((!tool.checks_input).then_some(validator)),
+            false => Err("its root must have the type object".to_owned()),
+        });
+        let output = tool.output_schema.as_deref().map(Validator::compile).transpose();
+        let output = output.map(|validator| validator.filter(|_| !tool.checks_output));
         match (input, output, MirroredParam::all(&tool.input_schema)) {
             (Ok(input), Ok(output), Ok(mirrored)) => Some((input, output, mirrored)),
             (Err(reason), _, _) | (_, Err(reason), _) | (_, _, Err(reason)) => {

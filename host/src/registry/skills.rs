@@ -75,16 +75,20 @@ impl Skill {
     }
 }
 
-/// A page of a folder: at most `page_size` children behind `after`, and where the page ends if there are more.
+/// A page of the folder `uri`: at most `page_size` children behind `after`, and where the page ends if there are more.
+/// Nothing if `after` is a place of something else.
 #[must_use]
-pub fn page_of(children: Vec<Value>, after: Option<&Cursor>, page_size: usize) -> Value {
+pub fn page_of(uri: &str, children: &[Value], after: Option<&Cursor>, page_size: usize) -> Option<Value> {
+    if after.is_some_and(|Cursor(place)| &*place.plugin != uri) {
+        return None;
+    }
     let first = after.map_or(0, |Cursor(place)| place.index.saturating_add(1));
     let end = first.saturating_add(page_size).min(children.len());
     let mut page = json!({"resources": children.get(first..end).unwrap_or_default()});
     if end < children.len() && end > first {
-        page["nextCursor"] = Cursor(Place { plugin: "folder".into(), index: end - 1 }).encode().into();
+        page["nextCursor"] = Cursor(Place { plugin: uri.into(), index: end - 1 }).encode().into();
     }
-    page
+    Some(page)
 }
 
 /// The `SKILL.md` of a skill, as a resource in lists.

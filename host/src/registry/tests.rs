@@ -231,9 +231,10 @@ fn skills_are_resources_folders_and_entries() {
     for none in ["skill://x/pdf/SKILL.md", "skill://x/pdfs", "skill://x/pdf/b", "skill://y/pdf", ""] {
         assert_eq!(names(none), None, "{none}");
     }
-    let first = page_of(skill.children("skill://x/pdf").unwrap(), None, 2);
+    let first = page_of("skill://x/pdf", &skill.children("skill://x/pdf").unwrap(), None, 2).unwrap();
     let after = Cursor::decode(first["nextCursor"].as_str().unwrap());
-    let second = page_of(skill.children("skill://x/pdf").unwrap(), after.as_ref(), 2);
+    let second = page_of("skill://x/pdf", &skill.children("skill://x/pdf").unwrap(), after.as_ref(), 2).unwrap();
+    assert_eq!(page_of("skill://x/pdf/a", &[], after.as_ref(), 2), None, "a cursor of another folder");
     assert_eq!(
         second,
         json!({"resources": [{"uri": "skill://x/pdf/z.txt", "name": "z.txt", "mimeType": "text/plain", "size": 3}]})

@@ -40,6 +40,9 @@ pub enum KeyError {
     /// The file holds something else.
     #[error("{}: it does not hold a key of {} bytes", .0.display(), Keys::BYTES)]
     NoKey(PathBuf),
+    /// Others than its owner can read the file.
+    #[error("{}: others can read it; make it private with 'chmod 600', or remove it for a new one", .0.display())]
+    Exposed(PathBuf),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoRandom,
@@ -75,7 +78,8 @@ impl Keys {
         Ok(Self::new(random()?, &[]))
     }
 
-    /// The key in a file that its owner alone can read, which is made if it does not exist.
+    /// The key in a file that its owner alone can read, which is made if it does not exist. On Windows, who can read it is
+    /// left to the folder.
     ///
     /// # Errors
     /// See [`KeyError`].
@@ -89,6 +93,10 @@ impl Keys {
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(failed)?;
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(failed)?) & 0o077 != 0 {
+            return Err(KeyError::Exposed(path.to_owned()));
+        }
         file.take(Self::BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         let key = <[u8; Self::BYTES]>::try_from(bytes).map_err(|_| KeyError::NoKey(path.to_owned()))?;
         Ok(Self::new(key, &[]))
@@ -158,6 +166,12 @@ mod tests {
         }
         std::fs::write(&path, "short").unwrap();
         assert!(matches!(Keys::of_file(&path), Err(KeyError::NoKey(_))));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(matches!(Keys::of_file(&path), Err(KeyError::Exposed(_))));
+        }
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

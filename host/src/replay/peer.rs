@@ -124,8 +124,9 @@ impl Peer for ReplayPeer {
         };
         // An answer that does not fit is none, and is asked for again (2026-07-28 R-08).
         let rule = request.answer_rule();
+        let answer = self.answers.get(key).filter(|answer| rule.check(answer).is_ok());
         let mut state = self.state.lock();
-        if let Some(answer) = self.answers.get(key).filter(|answer| rule.check(answer).is_ok()) {
+        if let Some(answer) = answer {
             state.used.insert(key.to_owned());
             return Asked::Answered(Ok(answer.clone()));
         }

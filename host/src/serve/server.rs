@@ -4,7 +4,7 @@
 use super::listen::Listeners;
 use crate::call::Call;
 use crate::dispatch::{Beginning, Dispatcher, Incoming, Outcome, Resolution};
-use crate::protocol::{Dialect, Encoder, Fault, Method, Owner, Protocols, ServerInfo, Standing};
+use crate::protocol::{Dialect, Encoder, Fault, Method, Owner, Protocols, RequestMeta, ServerInfo, Standing};
 use crate::registry::Registry;
 use crate::replay::Rounds;
 use crate::rt::{Drain, InFlight, Phase};
@@ -152,6 +152,7 @@ impl Server {
         dialect: &'static Dialect,
         method: Method,
         request: &Request<'_>,
+        meta: &RequestMeta<'_>,
         span: &Span,
         begin: &dyn Fn(Beginning<'_>) -> Result<Arc<Call>, Fault>,
     ) -> Outcome {
@@ -161,7 +162,7 @@ impl Server {
             span.record("call", tracing::field::display(call.id));
             Ok(call)
         };
-        let incoming = Incoming { dialect, method, params: request.params, begin: &begin };
+        let incoming = Incoming { dialect, method, params: request.params, meta, begin: &begin };
         let _entered = span.enter();
         let dispatched = std::panic::catch_unwind(AssertUnwindSafe(|| self.dispatcher.dispatch(&incoming)));
         dispatched.unwrap_or_else(|_| Outcome::Now(Err(panicked())))

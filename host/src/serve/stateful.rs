@@ -6,8 +6,8 @@ use crate::call::{Call, Deadline, Principal, Teller};
 use crate::dispatch::{Beginning, Outcome, Resolution};
 use crate::outlet::Outlet;
 use crate::protocol::{
-    CancelledParams, Dialect, Fault, InitializeParams, Method, ResultBody, STATEFUL_ERA, SetLevelParams, UriParams,
-    initialize_result, read_meta, read_params,
+    CancelledParams, Dialect, Fault, InitializeParams, Method, RequestMeta, ResultBody, STATEFUL_ERA, SetLevelParams,
+    UriParams, initialize_result, read_params,
 };
 use crate::session::{Refused, Session, SessionId, SessionPeer};
 use crate::wire::{self, Id, Notification, Request, Response};
@@ -107,12 +107,13 @@ impl Server {
         wire::result_reply(&request.id, result.to_string().as_bytes())
     }
 
-    /// Answers a request of a session. What belongs to it leaves by `outlet`.
+    /// Answers a request of a session, whose params say `meta`. What belongs to it leaves by `outlet`.
     #[must_use]
     pub fn request(
         self: &Arc<Self>,
         session: &Arc<Session>,
         request: &Request<'_>,
+        meta: &RequestMeta<'_>,
         outlet: &Arc<dyn Outlet>,
     ) -> Answer {
         let dialect = session.dialect;
@@ -125,7 +126,7 @@ impl Server {
             Method::SetLogLevel | Method::Subscribe | Method::Unsubscribe => {
                 self.now(dialect, &request.id, self.remember(session, method, request))
             }
-            _ => self.call(session, method, request, outlet),
+            _ => self.call(session, method, request, meta, outlet),
         }
     }
 
@@ -155,6 +156,7 @@ impl Server {
         session: &Arc<Session>,
         method: Method,
         request: &Request<'_>,
+        meta: &RequestMeta<'_>,
         outlet: &Arc<dyn Outlet>,
     ) -> Answer {
         let dialect = session.dialect;
@@ -175,15 +177,14 @@ impl Server {
         };
         let span = span_of(dialect, request);
         let teller = OnceLock::new();
-        let begin = |beginning: Beginning<'_>| {
-            let meta = read_meta(beginning.meta)?;
-            let told = Arc::new(Teller::new(Arc::clone(outlet), meta.progress_token.as_ref()));
+        let begin = |_: Beginning<'_>| {
+            let told = Arc::new(Teller::new(Arc::clone(outlet), meta.progress_token()?.as_ref()));
             let peer = SessionPeer::new(Arc::clone(session), Arc::clone(&told));
             let _ = teller.set(told);
             let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
             Ok(Arc::new(Call::new(Arc::new(peer), deadline, admitted.cancel.clone())))
         };
-        match self.run(dialect, method, request, &span, &begin) {
+        match self.run(dialect, method, request, meta, &span, &begin) {
             Outcome::Now(result) => {
                 teller.get().inspect(|teller| teller.end());
                 self.now(dialect, &request.id, result)

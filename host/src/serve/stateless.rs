@@ -207,7 +207,7 @@ impl Server {
             });
             Ok(call)
         };
-        let outcome = self.run(dialect, method, request, &span, &begin);
+        let outcome = self.run(dialect, method, request, meta, &span, &begin);
         let round = |dialect| Round {
             dialect,
             id: request.id.clone(),
@@ -280,7 +280,7 @@ impl Server {
 
     /// What was used up for a call that did not begin after all can be used again.
     fn give_back(&self, conversation: &Conversation, result: &Result<Resolution, Fault>) {
-        if matches!(result, Err(Fault::Busy)) {
+        if result.as_ref().is_err_and(Fault::is_before_the_call) {
             self.rounds.give_back(&conversation.retry);
         }
     }
@@ -349,8 +349,12 @@ fn url_asks(conversation: &Conversation, data: &Value) -> Result<OpenAsks, Fault
     let mut asks = OpenAsks::new();
     for elicitation in data["elicitations"].as_array().into_iter().flatten() {
         let text = |key: &str| elicitation[key].as_str().unwrap_or_default().to_owned();
-        let id = text("elicitationId");
-        let ask = Ask::Url { id: id.clone(), message: text("message"), url: text("url") };
+        let (id, url) = (text("elicitationId"), text("url"));
+        if id.is_empty() || url.is_empty() {
+            let reason = "it wants the user at a URL, but lacks 'elicitationId' or 'url'".to_owned();
+            return Err(Fault::PluginFailed { plugin: conversation.callee.to_string(), reason });
+        }
+        let ask = Ask::Url { id: id.clone(), message: text("message"), url };
         let request = conversation.peer.request(ask).map_err(|error| match error {
             AskError::MissingCapability(capability) => Fault::MissingCapability { capability },
             other => Fault::AskFailed { message: other.to_string() },

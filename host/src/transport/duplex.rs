@@ -226,7 +226,10 @@ impl<R: Replies> Duplex<R> {
             Message::Request(request) if self.stateless.lock().requests.contains_key(&request.id) => {
                 Due::Answer(Answer::Now(in_use(&request.id)))
             }
-            Message::Request(request) => Due::Answer(self.server.request(session, &request, &self.outlet)),
+            Message::Request(request) => {
+                let meta = RequestMeta::of(request.params);
+                Due::Answer(self.server.request(session, &request, &meta, &self.outlet))
+            }
             Message::Notification(notification) => {
                 self.server.notification(session, &notification);
                 Due::Nothing
@@ -264,7 +267,6 @@ impl<R: Replies> Duplex<R> {
         let mut answers = Vec::new();
         for message in messages {
             match message {
-                // Never inside a batch (2025-era L-09), where it would find its session open already.
                 // An array belongs to a session (2026-07-28 M-12).
                 Ok(Message::Request(request))
                     if self.era(&request.method, &RequestMeta::of(request.params)) == EraOf::Stateless =>

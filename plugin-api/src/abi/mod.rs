@@ -84,7 +84,8 @@ pub mod op {
     pub const SAMPLE: &str = "sample";
     /// Call context, request: the client's roots. `{"key"}`. Reply: `{"roots": [...]}`.
     pub const ROOTS: &str = "roots";
-    /// Call context, request: the recorded value of a step, or `null`. `{"key"}`.
+    /// Call context, request: the recorded value of a step. `{"key"}`. Reply: `{"value"}`, or `null` where it was not done
+    /// yet: then it is being done from now on, until it is recorded or over.
     pub const ONCE_GET: &str = "once-get";
     /// Call context, request: records the value of a step. `{"key", "value"}`.
     pub const ONCE_PUT: &str = "once-put";

@@ -77,7 +77,7 @@ impl CallSide {
             }
             op::ONCE_GET => {
                 let value = read(payload).map(|KeyPayload { key }| self.call.begin_step(&key));
-                return ready(value.map(|value| Ok(json!(value))));
+                return ready(value.map(|value| Ok(value.map_or(Value::Null, |value| json!({"value": value})))));
             }
             op::ONCE_PUT => {
                 let recorded = read(payload).map(|RecordPayload { key, value }| {
@@ -178,7 +178,7 @@ impl CallApi for CallSide {
                     })
                 }
                 op::TRACE => {
-                    let trace = self.call.peer.trace()?;
+                    let trace = self.call.trace()?;
                     json!(mcp_plugin_api::TraceContext {
                         traceparent: trace.traceparent.clone(),
                         tracestate: trace.tracestate.clone(),

@@ -145,7 +145,7 @@ impl Endpoint {
         let around = Around { revision, session: headers.contains_key(SESSION_ID) };
         match self.server.protocols().era(method, &meta, around) {
             EraOf::Stateless => self.stateless(&headers, message, &meta, &principal, accepts).await,
-            EraOf::Stateful => self.stateful(&headers, message, &principal, accepts).await,
+            EraOf::Stateful => self.stateful(&headers, message, &meta, &principal, accepts).await,
         }
     }
 

@@ -6,7 +6,7 @@ use super::refusal::{Refusal, empty, json};
 use super::sse;
 use crate::call::Principal;
 use crate::outlet::{EventStream, Outlet, Position};
-use crate::protocol::{Batches, Dialect};
+use crate::protocol::{Batches, Dialect, RequestMeta};
 use crate::rt::Phase;
 use crate::serve::{Answer, OpenError};
 use crate::session::{Session, SessionId};
@@ -23,6 +23,7 @@ impl Endpoint {
         &self,
         headers: &HeaderMap,
         message: Message<'_>,
+        meta: &RequestMeta<'_>,
         principal: &Principal,
         accepts: Accepts,
     ) -> Result<Response<Body>, Refusal> {
@@ -32,7 +33,7 @@ impl Endpoint {
             }
             message => {
                 let session = self.session(headers, principal)?;
-                self.message(&session, message, accepts).await
+                self.message(&session, message, meta, accepts).await
             }
         }
     }
@@ -91,6 +92,7 @@ impl Endpoint {
         &self,
         session: &Arc<Session>,
         message: Message<'_>,
+        meta: &RequestMeta<'_>,
         accepts: Accepts,
     ) -> Result<Response<Body>, Refusal> {
         let request = match message {
@@ -113,7 +115,7 @@ impl Endpoint {
             Accepts::Json => session.standalone_outlet(),
             _ => Arc::new(stream.clone()),
         };
-        match self.server.request(session, &request, &outlet) {
+        match self.server.request(session, &request, meta, &outlet) {
             Answer::Now(reply) if accepts != Accepts::Stream && stream.is_empty() => Ok(json(StatusCode::OK, reply)),
             Answer::Now(reply) => {
                 stream.finish(Some(reply));
@@ -183,7 +185,10 @@ impl Endpoint {
         let mut answers = Vec::new();
         for message in messages {
             match message {
-                Ok(Message::Request(request)) => answers.push(self.server.request(session, &request, &outlet)),
+                Ok(Message::Request(request)) => {
+                    let meta = RequestMeta::of(request.params);
+                    answers.push(self.server.request(session, &request, &meta, &outlet));
+                }
                 Ok(Message::Notification(notification)) => self.server.notification(session, &notification),
                 Ok(Message::Response(response)) => self.server.response(session, &response),
                 Err(error) => answers.push(Answer::Now(parse_error_reply(&error))),
