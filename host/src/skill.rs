@@ -17,6 +17,7 @@ use std::sync::Arc;
 /// Files of skills, by their URI.
 struct Files {
     name: Arc<str>,
+    version: Arc<str>,
     files: HashMap<String, (&'static str, Vec<u8>)>,
 }
 
@@ -60,7 +61,7 @@ pub fn offer(folders: &[PathBuf], cache: CacheRule) -> (Option<Offer>, Vec<Skill
     }
     let manifest = Manifest { skills, ..Manifest::default() };
     let offer = (!manifest.skills.is_empty()).then(|| Offer {
-        callee: Arc::new(Files { name: NAME.into(), files }),
+        callee: Arc::new(Files { name: NAME.into(), version: env!("CARGO_PKG_VERSION").into(), files }),
         manifest: Arc::new(manifest),
         selection: Selection { cache, ..Selection::default() },
     });
@@ -72,8 +73,8 @@ impl Callee for Files {
         &self.name
     }
 
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
+    fn version(&self) -> &Arc<str> {
+        &self.version
     }
 
     fn call(&self, _: Operation, name: &str, _: &[u8], _: &Arc<Call>) -> Answer {

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// How far the work is.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,9 +63,9 @@ pub enum Asked {
     Answered(Result<Box<RawValue>, AskError>),
     /// The client can be asked while the call runs.
     Live(AskRequest),
-    /// The client is asked when the call has ended, and the call is run again with the answer. Cancelled when it is to
-    /// unwind.
-    Suspended(CancellationToken),
+    /// The client is asked when the call has ended, and the call is run again with the answer. Who asked is to unwind when
+    /// the call is cancelled.
+    Suspended,
 }
 
 /// The questions, by their keys, for whose answers a call has to be run again.
@@ -125,7 +124,4 @@ pub trait Peer: Send + Sync {
     fn suspended(&self) -> Option<SuspendFuture<'_>> {
         None
     }
-
-    /// Lets everything that waits for answers unwind.
-    fn withdraw(&self) {}
 }

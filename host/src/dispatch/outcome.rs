@@ -79,8 +79,8 @@ async fn bounded(
         answer = answer => finish(answer).map(Resolution::from),
         () = call.cancel.cancelled() => Err(Fault::Cancelled),
         asks = suspended => {
+            // What still waits for an answer unwinds now.
             call.cancel.cancel();
-            call.peer.withdraw();
             Ok(Resolution::InputRequired { asks, recorded: call.all_recorded() })
         }
         () = call.deadline.passed() => {

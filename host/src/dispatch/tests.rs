@@ -13,8 +13,8 @@ impl Callee for Fake {
         &self.0
     }
 
-    fn version(&self) -> &str {
-        "1"
+    fn version(&self) -> &Arc<str> {
+        &self.0
     }
 
     fn call(&self, operation: Operation, name: &str, payload: &[u8], call: &Arc<Call>) -> Answer {
@@ -74,7 +74,7 @@ impl Peer for Slow {
     fn elicitation_done(&self, _: &str) {}
 
     fn consult(&self, _: &str, _: Ask) -> Asked {
-        if self.suspends { Asked::Suspended(CancellationToken::new()) } else { Asked::Live(roots()) }
+        if self.suspends { Asked::Suspended } else { Asked::Live(roots()) }
     }
 
     fn suspended(&self) -> Option<SuspendFuture<'_>> {

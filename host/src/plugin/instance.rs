@@ -26,7 +26,7 @@ pub struct InstanceLimits {
 /// A started plugin.
 pub struct Instance {
     name: Arc<str>,
-    version: String,
+    version: Arc<str>,
     plugin: Plugin,
     host: HostSide,
     runtime: Handle,
@@ -52,7 +52,7 @@ impl Instance {
     ) -> Result<Self, serde_json::Error> {
         Ok(Self {
             name: staged.metadata.name.as_str().into(),
-            version: staged.metadata.version.clone(),
+            version: staged.metadata.version.as_str().into(),
             manifest: RwLock::new(Arc::new(serde_json::from_slice(&plugin.manifest())?)),
             calls: InFlight::new(limits.max_calls),
             stopped: AtomicBool::new(false),
@@ -101,7 +101,7 @@ impl Callee for Instance {
         &self.name
     }
 
-    fn version(&self) -> &str {
+    fn version(&self) -> &Arc<str> {
         &self.version
     }
 

@@ -250,7 +250,7 @@ impl Supervisor {
         let mut state = self.state.lock();
         let plugin_state = match outcome {
             Ok(Some(instance)) => {
-                tracing::info!(plugin = name, version = instance.version(), file = %path.display(), "plugin loaded");
+                tracing::info!(plugin = name, version = &**instance.version(), file = %path.display(), "plugin loaded");
                 state.instances.push(instance);
                 PluginState::Ready
             }

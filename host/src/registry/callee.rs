@@ -38,7 +38,7 @@ pub trait Callee: Send + Sync {
     fn plugin(&self) -> &Arc<str>;
 
     /// The plugin's version: what another version asked or recorded is not this one's.
-    fn version(&self) -> &str;
+    fn version(&self) -> &Arc<str>;
 
     /// Does `operation` on `name`, a name of the callee's own. `payload` is JSON, or nothing.
     fn call(&self, operation: Operation, name: &str, payload: &[u8], call: &Arc<Call>) -> Answer;

@@ -11,8 +11,8 @@ impl Callee for Silent {
         &self.0
     }
 
-    fn version(&self) -> &str {
-        "1"
+    fn version(&self) -> &Arc<str> {
+        &self.0
     }
 
     fn call(&self, _: Operation, _: &str, _: &[u8], _: &Arc<Call>) -> Answer {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// The client's side of one stateless call.
 pub struct ReplayPeer {
@@ -21,7 +20,6 @@ pub struct ReplayPeer {
     answers: BTreeMap<String, Box<RawValue>>,
     state: Mutex<State>,
     changed: Notify,
-    withdrawn: CancellationToken,
 }
 
 #[derive(Default)]
@@ -57,8 +55,8 @@ impl ReplayPeer {
         answers: BTreeMap<String, Box<RawValue>>,
     ) -> Self {
         let Claims { client, log_level, trace, .. } = claims;
-        let (state, changed, withdrawn) = (Mutex::default(), Notify::new(), CancellationToken::new());
-        Self { dialect, client, log_level, trace, teller, answers, state, changed, withdrawn }
+        let (state, changed) = (Mutex::default(), Notify::new());
+        Self { dialect, client, log_level, trace, teller, answers, state, changed }
     }
 
     /// The answers that the call has used. Others are not carried on: what nobody asked for is ignored.
@@ -142,7 +140,7 @@ impl Peer for ReplayPeer {
         state.waits = false;
         drop(state);
         self.changed.notify_waiters();
-        Asked::Suspended(self.withdrawn.clone())
+        Asked::Suspended
     }
 
     fn ask(&self, _request: AskRequest) -> AskFuture<'_> {
@@ -200,9 +198,5 @@ impl Peer for ReplayPeer {
                 }
             }
         }))
-    }
-
-    fn withdraw(&self) {
-        self.withdrawn.cancel();
     }
 }

@@ -6,6 +6,7 @@
 
 mod announce;
 mod listen;
+mod round;
 mod server;
 mod stateful;
 mod stateless;

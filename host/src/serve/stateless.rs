@@ -2,18 +2,18 @@
 
 use super::Server;
 use super::listen::Subscription;
+use super::round::{Conversation, Round};
 use super::server::{Reply, guarded, refusal, span_of};
-use crate::call::{AskError, Call, Deadline, OpenAsks, Peer, Principal, Teller};
+use crate::call::{Call, Deadline, Peer, Principal, Teller};
 use crate::dispatch::{self, Outcome, Resolution};
 use crate::outlet::Outlet;
-use crate::protocol::{Ask, Claims, Dialect, Fault, Method, RequestMeta, Standing, tool_error};
+use crate::protocol::{Claims, Dialect, Fault, Method, RequestMeta};
 use crate::registry::Callee;
-use crate::replay::{Beginning, ReplayPeer, Retry, Subject};
-use crate::wire::{Id, Request};
+use crate::replay::{Beginning, ReplayPeer, Subject};
+use crate::wire::Request;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -90,27 +90,6 @@ impl Cancel {
     }
 }
 
-/// A call that may end with questions.
-struct Conversation {
-    call: Arc<Call>,
-    peer: Arc<ReplayPeer>,
-    teller: Arc<Teller>,
-    retry: Retry,
-    callee: Arc<str>,
-    version: String,
-    single_use: bool,
-}
-
-/// What the next round is sealed with.
-struct Round {
-    dialect: &'static Dialect,
-    id: Id,
-    method: Method,
-    method_name: String,
-    params: Option<Box<RawValue>>,
-    principal: Principal,
-}
-
 impl Server {
     /// Answers a request that stands for itself. What belongs to it leaves by `outlet`.
     #[must_use]
@@ -177,7 +156,7 @@ impl Server {
         if let Some(trace) = claims.trace.as_ref().and_then(|trace| trace.traceparent.as_deref()) {
             span.record("trace", trace);
         }
-        let cancel = Cancel::new(self.drain().cancellation().child_token());
+        let token = self.drain().cancellation().child_token();
         let claims = Cell::new(Some(claims));
         let conversation = OnceLock::new();
         let begin = |beginning: dispatch::Beginning<'_>| {
@@ -190,7 +169,7 @@ impl Server {
             let teller = Arc::new(Teller::new(Arc::clone(outlet), claims.progress_token.as_ref()));
             let peer = Arc::new(ReplayPeer::new(dialect, claims, Arc::clone(&teller), retry.answers.clone()));
             let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
-            let call = Call::new(Arc::clone(&peer) as Arc<dyn Peer>, deadline, cancel.token.clone());
+            let call = Call::new(Arc::clone(&peer) as Arc<dyn Peer>, deadline, token.clone());
             let call = Arc::new(call.with_recorded(retry.recorded.clone()));
             if meta.is_retry() {
                 // The result of a retry is for whoever answered (2026-07-28 R-11).
@@ -202,13 +181,13 @@ impl Server {
                 teller,
                 retry,
                 callee: Arc::clone(callee.plugin()),
-                version: callee.version().to_owned(),
+                version: Arc::clone(callee.version()),
                 single_use: beginning.single_use,
             });
             Ok(call)
         };
         let outcome = self.run(dialect, method, request, meta, &span, &begin);
-        let round = |dialect| Round {
+        let round = || Round {
             dialect,
             id: request.id.clone(),
             method,
@@ -227,12 +206,11 @@ impl Server {
                 }
                 StatelessAnswer::Now(self.reply(dialect, &request.id, result))
             }
-            Outcome::Now(result) => {
-                StatelessAnswer::Now(self.end_round(round(dialect), conversation.into_inner(), result))
-            }
+            Outcome::Now(result) => StatelessAnswer::Now(self.end_round(round(), conversation.into_inner(), result)),
             Outcome::Later(outcome) => {
-                let (server, round) = (Arc::clone(self), round(dialect));
-                let (cancelled, on_drop) = (cancel.clone(), cancel.token.clone().drop_guard());
+                let (server, round) = (Arc::clone(self), round());
+                let cancel = Cancel::new(token.clone());
+                let (cancelled, on_drop) = (cancel.clone(), token.drop_guard());
                 let later = async move {
                     let result = guarded(outcome).await;
                     drop((on_drop, permit));
@@ -246,62 +224,6 @@ impl Server {
                 StatelessAnswer::Later(Box::pin(later.instrument(span)), cancel)
             }
         }
-    }
-
-    /// The reply at the end of a call, or the questions for which it will be run again.
-    fn end_round(&self, round: Round, conversation: Option<Conversation>, result: Result<Resolution, Fault>) -> Reply {
-        let (dialect, id) = (round.dialect, round.id.clone());
-        let Some(conversation) = conversation else {
-            return self.reply(dialect, &id, result);
-        };
-        conversation.teller.end();
-        self.give_back(&conversation, &result);
-        let asked = match result {
-            Ok(Resolution::InputRequired { asks, recorded }) => Ok((asks, recorded)),
-            // The function cannot go on before the user was at a URL: the client is sent there, and comes again.
-            Err(Fault::UrlRequired { data, .. }) => {
-                if let Some(message) = url_refused(&conversation, &data) {
-                    let result = match round.method {
-                        Method::CallTool => Ok(Resolution::Complete(tool_error(message).into())),
-                        _ => Err(Fault::AskFailed { message: message.to_owned() }),
-                    };
-                    return self.reply(dialect, &id, result);
-                }
-                url_asks(&conversation, &data).map(|asks| (asks, conversation.call.all_recorded()))
-            }
-            result => return self.reply(dialect, &id, result),
-        };
-        let input_required = asked.and_then(|(asks, recorded)| self.next_round(&round, &conversation, &asks, recorded));
-        match input_required {
-            Ok(bytes) => Reply { bytes, standing: Standing::Answered },
-            Err(fault) => refusal(dialect, &id, &fault),
-        }
-    }
-
-    /// What was used up for a call that did not begin after all can be used again.
-    fn give_back(&self, conversation: &Conversation, result: &Result<Resolution, Fault>) {
-        if result.as_ref().is_err_and(Fault::is_before_the_call) {
-            self.rounds.give_back(&conversation.retry);
-        }
-    }
-
-    fn next_round(
-        &self,
-        round: &Round,
-        conversation: &Conversation,
-        asks: &OpenAsks,
-        recorded: HashMap<String, Value>,
-    ) -> Result<bytes::Bytes, Fault> {
-        let Conversation { peer, callee, version, single_use, retry, .. } = conversation;
-        // 2026-07-28 R-01.
-        if !matches!(round.method, Method::CallTool | Method::GetPrompt | Method::ReadResource) {
-            let reason = "it asked the client where nothing can be asked".to_owned();
-            return Err(Fault::PluginFailed { plugin: callee.to_string(), reason });
-        }
-        let beginning = Beginning { principal: &round.principal, plugin: callee, version, single_use: *single_use };
-        let subject = Subject::of(&round.method_name, round.params.as_deref().map(RawValue::get))?;
-        let state = self.rounds.next_state(beginning, subject, retry.round, asks, peer.used_answers(), recorded)?;
-        Ok(self.encoder.input_required(&round.id, asks, &state))
     }
 }
 
@@ -326,44 +248,4 @@ fn check_arguments(mirror: Option<&dyn Mirror>, beginning: &dispatch::Beginning<
     let arguments: Value = serde_json::from_str(arguments)
         .map_err(|_| Fault::invalid_params("invalid params: 'arguments' cannot be read whole"))?;
     beginning.mirrored.iter().try_for_each(|param| mirror.check_argument(&param.header, param.value(&arguments)))
-}
-
-/// Why a function that needs the user at a URL is not run again: the user said no (2026-07-28 R-09).
-fn url_refused(conversation: &Conversation, data: &Value) -> Option<&'static str> {
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        action: String,
-    }
-    let elicitations = data["elicitations"].as_array()?;
-    let answers = elicitations.iter().filter_map(|it| conversation.retry.answers.get(it["elicitationId"].as_str()?));
-    let mut actions = answers.filter_map(|answer| serde_json::from_str::<Answer>(answer.get()).ok());
-    actions.find_map(|answer| match answer.action.as_str() {
-        "decline" => Some("the user declined to open the URL that this needs"),
-        "cancel" => Some("the user dismissed the URL that this needs"),
-        _ => None,
-    })
-}
-
-/// The questions of a function that cannot go on before the user was at a URL.
-fn url_asks(conversation: &Conversation, data: &Value) -> Result<OpenAsks, Fault> {
-    let mut asks = OpenAsks::new();
-    for elicitation in data["elicitations"].as_array().into_iter().flatten() {
-        let text = |key: &str| elicitation[key].as_str().unwrap_or_default().to_owned();
-        let (id, url) = (text("elicitationId"), text("url"));
-        if id.is_empty() || url.is_empty() {
-            let reason = "it wants the user at a URL, but lacks 'elicitationId' or 'url'".to_owned();
-            return Err(Fault::PluginFailed { plugin: conversation.callee.to_string(), reason });
-        }
-        let ask = Ask::Url { id: id.clone(), message: text("message"), url };
-        let request = conversation.peer.request(ask).map_err(|error| match error {
-            AskError::MissingCapability(capability) => Fault::MissingCapability { capability },
-            other => Fault::AskFailed { message: other.to_string() },
-        })?;
-        asks.push((id, request));
-    }
-    if asks.is_empty() {
-        let reason = "it wants the user at a URL, but names none".to_owned();
-        return Err(Fault::PluginFailed { plugin: conversation.callee.to_string(), reason });
-    }
-    Ok(asks)
 }

@@ -104,7 +104,8 @@ impl CallSide {
                 let call = Arc::clone(&self.call);
                 self.spawned(async move { answered(call.ask(request).await) })
             }
-            Asked::Suspended(withdrawn) => {
+            Asked::Suspended => {
+                let withdrawn = self.call.cancel.clone();
                 let open = OpenAsk { call: Arc::clone(&self.call), key };
                 into_foreign(async move {
                     withdrawn.cancelled().await;
