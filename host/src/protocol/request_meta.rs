@@ -67,9 +67,9 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 
 /// What a stateless request says of itself, judged.
 #[derive(Debug)]
-pub struct Claims {
+pub struct Claims<'a> {
     /// The revision that it names, whether it is known or not.
-    pub revision: String,
+    pub revision: Text<'a>,
     /// Who the client is.
     pub client: ClientProfile,
     /// The least level of log messages that it wants; none without one (2026-07-28 N-07).
@@ -169,19 +169,21 @@ impl<'a> RequestMeta<'a> {
     ///
     /// # Errors
     /// [`Fault::InvalidMeta`] naming what is missing or has the wrong type.
-    pub fn claims(&self) -> Result<Claims, Fault> {
+    pub fn claims(&self) -> Result<Claims<'a>, Fault> {
         const PREFIX: &str = "io.modelcontextprotocol";
         let Members { revision, capabilities, client, log_level, progress_token, .. } = &self.members;
         let missing = |key: &str| Fault::InvalidMeta { reason: format!("'_meta' lacks '{PREFIX}/{key}'") };
         let wrong = |key: &str, kind: &str| Fault::InvalidMeta { reason: format!("'{key}' in '_meta' must be {kind}") };
         let revision = revision.ok_or_else(|| missing("protocolVersion"))?;
-        let revision: String = serde_json::from_str(revision.get())
+        let revision: Text<'a> = serde_json::from_str(revision.get())
             .map_err(|_| wrong(&format!("{PREFIX}/protocolVersion"), "a string"))?;
         let capabilities = capabilities.ok_or_else(|| missing("clientCapabilities"))?;
-        let capabilities = Some(capabilities)
-            .filter(|raw| raw.get().starts_with('{'))
-            .and_then(|raw| serde_json::from_str::<Capabilities>(raw.get()).ok())
-            .ok_or_else(|| wrong(&format!("{PREFIX}/clientCapabilities"), "an object"))?;
+        let capabilities = match capabilities.get() {
+            // Most clients can do nothing special.
+            "{}" => Some(Capabilities::default()),
+            text => Some(text).filter(|text| text.starts_with('{')).and_then(|text| serde_json::from_str(text).ok()),
+        };
+        let capabilities = capabilities.ok_or_else(|| wrong(&format!("{PREFIX}/clientCapabilities"), "an object"))?;
         // For display only, so a client that cannot say it is not refused for it (2026-07-28 M-02).
         let client = client.and_then(|raw| serde_json::from_str::<Implementation>(raw.get()).ok()).unwrap_or_default();
         let log_level = match log_level {
@@ -214,7 +216,7 @@ impl<'a> RequestMeta<'a> {
     }
 }
 
-impl Claims {
+impl Claims<'_> {
     /// The dialect of the request.
     ///
     /// # Errors
@@ -301,7 +303,7 @@ mod tests {
         assert_eq!(said.input_responses.map(RawValue::get), Some(r#"{"a":1}"#));
         assert_eq!(said.request_state.map(RawValue::get), Some(r#""s""#));
         let claims = said.claims().unwrap();
-        assert_eq!(claims.revision, "2026-07-28");
+        assert_eq!(&*claims.revision, "2026-07-28");
         assert_eq!(claims.log_level, Some(LogLevel::Notice));
         assert_eq!(claims.progress_token.map(|token| token.as_json().to_owned()), Some("\"p\"".to_owned()));
         assert_eq!(claims.trace.unwrap().trace_id(), Some("0af7651916cd43dd8448eb211c80319c"));

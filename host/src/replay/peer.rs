@@ -50,7 +50,7 @@ impl ReplayPeer {
     #[must_use]
     pub fn new(
         dialect: &'static Dialect,
-        claims: Claims,
+        claims: Claims<'_>,
         teller: Arc<Teller>,
         answers: BTreeMap<String, Box<RawValue>>,
     ) -> Self {

@@ -145,7 +145,7 @@ impl Server {
         asked: StatelessRequest<'_>,
         dialect: &'static Dialect,
         method: Method,
-        claims: Claims,
+        claims: Claims<'_>,
         outlet: &Arc<dyn Outlet>,
     ) -> StatelessAnswer {
         let StatelessRequest { request, meta, principal, mirror } = asked;
