@@ -352,11 +352,15 @@ fn a_call_that_did_not_begin_uses_nothing_up() {
     let next = retry(&call, 2, &asked, json!({"confirm": accept(json!({"ok": true}))}));
     let busy = stateless_call(3, "test_block", json!({"ms": 600}));
     let http = host.http();
+    let wait_for_calls = |calls: u64| {
+        mcp_host_tests::eventually("the plugin's calls", || {
+            let health = http.get("/health/detailed").json();
+            (health["plugins"][0]["calls"] == calls).then_some(())
+        });
+    };
+    wait_for_calls(0);
     let blocked = http.begin("POST", "/mcp", &http.stateless_headers(&busy), busy.to_string().as_bytes());
-    mcp_host_tests::eventually("the blocking call", || {
-        let health = http.get("/health/detailed").json();
-        (health["plugins"][0]["calls"] == 1).then_some(())
-    });
+    wait_for_calls(1);
     let refused = http.ask_stateless(&next);
     assert_eq!(refused["error"]["message"], "too many calls are under way; try again later");
     assert_eq!(text(&mcp_host_tests::Stream::read(blocked).whole().json()), "blocked 600 ms");

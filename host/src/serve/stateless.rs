@@ -156,7 +156,8 @@ impl Server {
         if let Some(trace) = claims.trace.as_ref().and_then(|trace| trace.traceparent.as_deref()) {
             span.record("trace", trace);
         }
-        let token = self.drain().cancellation().child_token();
+        // No child of the host's: every call would take the lock of that one, and most are over at once.
+        let token = CancellationToken::new();
         let claims = Cell::new(Some(claims));
         let conversation = OnceLock::new();
         let begin = |beginning: dispatch::Beginning<'_>| {
@@ -212,7 +213,7 @@ impl Server {
                 let cancel = Cancel::new(token.clone());
                 let (cancelled, on_drop) = (cancel.clone(), token.drop_guard());
                 let later = async move {
-                    let result = guarded(outcome).await;
+                    let result = with_the_host(&server, &cancelled, guarded(outcome)).await;
                     drop((on_drop, permit));
                     // A client that has cancelled is told nothing more (2026-07-28 S-02).
                     if cancelled.by_client.load(Ordering::Acquire) {
@@ -223,6 +224,19 @@ impl Server {
                 };
                 StatelessAnswer::Later(Box::pin(later.instrument(span)), cancel)
             }
+        }
+    }
+}
+
+/// Waits for an outcome; the end of the host's grace cancels its call.
+async fn with_the_host<T>(server: &Server, cancel: &Cancel, outcome: impl Future<Output = T>) -> T {
+    let mut outcome = std::pin::pin!(outcome);
+    tokio::select! {
+        biased;
+        result = &mut outcome => result,
+        () = server.drain().cancellation().cancelled() => {
+            cancel.token.cancel();
+            outcome.await
         }
     }
 }
