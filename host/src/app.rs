@@ -206,6 +206,7 @@ impl Health for AppHealth {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.started.elapsed().as_secs(),
             sessions: self.server.sessions().len(),
+            subscriptions: self.server.subscriptions(),
             calls: self.server.calls(),
             plugins,
             problems,

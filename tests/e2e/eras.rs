@@ -244,6 +244,9 @@ fn each_stream_hears_what_it_asked_for_and_nothing_else() {
     assert!(heard.values().all(|count| *count == 1), "{heard:?}");
     // Leaving a stream ends it alone.
     drop(tools);
+    mcp_host_tests::eventually("two streams", || {
+        (http.get("/health/detailed").json()["subscriptions"] == 2).then_some(())
+    });
     trigger("test_trigger_prompt_change", json!({}));
     expect(&mut prompts, "notifications/prompts/list_changed", json!("1"));
 }

@@ -28,12 +28,16 @@ pub enum ResultError {
     WrongShape(String),
 }
 
-/// The members of a tool's result that matter to a host.
+/// The members of a result that matter to a host, whatever it is the result of.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ToolResultView<'a> {
+struct View<'a> {
     #[serde(borrow)]
-    content: &'a RawValue,
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    contents: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     structured_content: Option<&'a RawValue>,
     #[serde(default)]
@@ -48,6 +52,24 @@ struct ToolResultView<'a> {
     cache_scope: Option<&'a RawValue>,
 }
 
+impl<'a> View<'a> {
+    /// Reads a result, of which `of` says the member that must be an array.
+    fn read(text: &'a str, name: &str, of: impl FnOnce(&Self) -> Option<&'a RawValue>) -> Result<Self, ResultError> {
+        let view: Self = serde_json::from_str(text).map_err(wrong_shape)?;
+        match of(&view) {
+            Some(member) if member.get().starts_with('[') => Ok(view),
+            _ => Err(ResultError::WrongShape(format!("'{name}' is not an array"))),
+        }
+    }
+
+    /// Whether it has one of the members that the era itself writes: `_meta`, and those of which no plugin knows.
+    fn has_taken(&self, dialect: &Dialect) -> bool {
+        let Self { meta, result_type, ttl_ms, cache_scope, .. } = self;
+        let others = [result_type, ttl_ms, cache_scope].iter().any(|member| member.is_some());
+        others || (dialect.features.fifth_wave && meta.is_some())
+    }
+}
+
 /// Checks a tool's result and writes it in a dialect. `check_structured` judges the structured part, if there is one.
 ///
 /// # Errors
@@ -59,10 +81,7 @@ pub fn tool_result(
     check_structured: impl FnOnce(Option<&RawValue>) -> Result<(), String>,
 ) -> Result<ResultBody, ResultError> {
     let text = text_of(&bytes, max_bytes)?;
-    let view: ToolResultView<'_> = serde_json::from_str(text).map_err(wrong_shape)?;
-    if !view.content.get().starts_with('[') {
-        return Err(ResultError::WrongShape("'content' is not an array".to_owned()));
-    }
+    let view = View::read(text, "content", |view| view.content)?;
     if !view.is_error {
         check_structured(view.structured_content).map_err(ResultError::WrongShape)?;
     }
@@ -71,10 +90,7 @@ pub fn tool_result(
     let keeps_structured = view
         .structured_content
         .is_none_or(|value| features.fifth_wave || (features.third_wave && value.get().starts_with('{')));
-    if features.fourth_wave
-        && keeps_structured
-        && !is_taken(dialect, [view.meta, view.result_type, view.ttl_ms, view.cache_scope])
-    {
+    if features.fourth_wave && keeps_structured && !view.has_taken(dialect) {
         return Ok(one_line(bytes).into());
     }
     let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
@@ -85,11 +101,6 @@ pub fn tool_result(
         content.iter_mut().for_each(|block| degrade_content(dialect, block));
     }
     Ok(without_taken(dialect, result))
-}
-
-/// Whether a result has one of the members that the era itself writes: `_meta`, and those of which no plugin knows.
-fn is_taken(dialect: &Dialect, [meta, others @ ..]: [Option<&RawValue>; 4]) -> bool {
-    (dialect.features.fifth_wave && meta.is_some()) || others.iter().any(Option::is_some)
 }
 
 /// A result without those members; its `_meta` is kept apart, where the era has members of its own there.
@@ -110,24 +121,9 @@ fn without_taken(dialect: &Dialect, mut result: Map<String, Value>) -> ResultBod
 /// # Errors
 /// See [`ResultError`].
 pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<ResultBody, ResultError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct View<'a> {
-        #[serde(borrow)]
-        messages: Vec<&'a RawValue>,
-        #[serde(borrow, default, rename = "_meta", deserialize_with = "present")]
-        meta: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        result_type: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        ttl_ms: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        cache_scope: Option<&'a RawValue>,
-    }
     let text = text_of(&bytes, max_bytes)?;
-    let View { messages, meta, result_type, ttl_ms, cache_scope } = serde_json::from_str(text).map_err(wrong_shape)?;
-    drop(messages);
-    if dialect.features.fourth_wave && !is_taken(dialect, [meta, result_type, ttl_ms, cache_scope]) {
+    let view = View::read(text, "messages", |view| view.messages)?;
+    if dialect.features.fourth_wave && !view.has_taken(dialect) {
         return Ok(one_line(bytes).into());
     }
     let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
@@ -145,24 +141,9 @@ pub fn prompt_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Res
 /// # Errors
 /// See [`ResultError`].
 pub fn resource_result(dialect: &Dialect, bytes: Vec<u8>, max_bytes: usize) -> Result<ResultBody, ResultError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct View<'a> {
-        #[serde(borrow)]
-        contents: Vec<&'a RawValue>,
-        #[serde(borrow, default, rename = "_meta", deserialize_with = "present")]
-        meta: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        result_type: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        ttl_ms: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        cache_scope: Option<&'a RawValue>,
-    }
     let text = text_of(&bytes, max_bytes)?;
-    let View { contents, meta, result_type, ttl_ms, cache_scope } = serde_json::from_str(text).map_err(wrong_shape)?;
-    drop(contents);
-    if is_taken(dialect, [meta, result_type, ttl_ms, cache_scope]) {
+    let view = View::read(text, "contents", |view| view.contents)?;
+    if view.has_taken(dialect) {
         return Ok(without_taken(dialect, serde_json::from_str(text).map_err(wrong_shape)?));
     }
     Ok(one_line(bytes).into())

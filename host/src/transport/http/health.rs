@@ -22,6 +22,8 @@ pub struct HealthDetail {
     pub uptime_seconds: u64,
     /// Sessions that are open.
     pub sessions: usize,
+    /// Streams of changes that are open.
+    pub subscriptions: usize,
     /// Calls under way.
     pub calls: usize,
     /// All plugins.
