@@ -91,7 +91,7 @@ fn results_that_are_not_are_refused_by_name() {
         ("invalid_utf8", "its result is not UTF-8"),
         ("invalid_json", "its result is not of the promised shape: it is not JSON"),
         ("newline_in_text", "its result is not of the promised shape: it is not JSON"),
-        ("wrong_shape", "its result is not of the promised shape: a member is missing"),
+        ("wrong_shape", "its result is not of the promised shape: it is not an object"),
         ("huge", "its result has 67108868 bytes, 16777216 are allowed"),
         ("odd_kind", "an unknown kind"),
     ] {

@@ -56,6 +56,10 @@ impl<'a> View<'a> {
     /// Reads a result, of which `of` says the member that must be an array.
     fn read(text: &'a str, name: &str, of: impl FnOnce(&Self) -> Option<&'a RawValue>) -> Result<Self, ResultError> {
         let view: Self = serde_json::from_str(text).map_err(wrong_shape)?;
+        // Serde would take the members from an array, by their order.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(ResultError::WrongShape("it is not an object".to_owned()));
+        }
         match of(&view) {
             Some(member) if member.get().starts_with('[') => Ok(view),
             _ => Err(ResultError::WrongShape(format!("'{name}' is not an array"))),

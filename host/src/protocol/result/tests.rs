@@ -81,6 +81,9 @@ fn line_breaks_between_tokens_are_removed() {
 fn broken_results_are_named() {
     check("2025-11-25", "{", Err(ResultError::WrongShape("it is not JSON".to_owned())));
     check("2025-11-25", "{\"content\":[\"\n\"]}", Err(ResultError::WrongShape("it is not JSON".to_owned())));
+    for text in ["[1,2,3]", "[[],[],[],null,false,null,null,null,null]"] {
+        check("2025-11-25", text, Err(ResultError::WrongShape("it is not an object".to_owned())));
+    }
     check("2025-11-25", "{\"content\":{}}", Err(ResultError::WrongShape("'content' is not an array".to_owned())));
     let broken = tool_result(Dialect::stateful("2025-11-25").unwrap(), vec![b'"', 0xff, b'"'], MAX, |_| Ok(()));
     assert_eq!(broken, Err(ResultError::NotUtf8));
