@@ -337,7 +337,7 @@ impl Context {
     /// ended by a question while a step is being done.
     ///
     /// # Errors
-    /// When the step fails; then it is not recorded.
+    /// When the step fails; then it is not recorded. When another one with its key is being done.
     pub async fn once<T, F>(&self, key: &str, step: impl FnOnce() -> F) -> Result<T>
     where
         T: Serialize + DeserializeOwned,

@@ -297,6 +297,13 @@ fn a_step_without_a_value_is_done_once_too() {
 }
 
 #[test]
+fn two_steps_with_one_key_are_not_both_done() {
+    let host = guest();
+    let told = host.http().ask_stateless(&stateless_call(1, "steps_with_one_key", json!({})));
+    assert_eq!(text(&told), "0, two steps have the key 'step'; give each one of its own");
+}
+
+#[test]
 fn a_question_does_not_end_a_step_beside_it() {
     let host = guest();
     let call = stateless_call(1, "asks_beside_a_step", json!({}));

@@ -19,7 +19,7 @@ use crate::protocol::{Ask, AskRequest, ClientProfile, TraceContext};
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,6 +44,11 @@ impl fmt::Display for CallId {
     }
 }
 
+/// Two steps of one call have one key, and are done at a time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("two steps have the key '{0}'; give each one of its own")]
+pub struct StepInUse(pub String);
+
 /// One request on its way to an answer.
 pub struct Call {
     /// Names it in logs.
@@ -56,6 +61,8 @@ pub struct Call {
     pub peer: Arc<dyn Peer>,
     /// Values of steps that happen once, by key.
     once: Mutex<HashMap<String, Value>>,
+    /// Steps that are being done.
+    steps: Mutex<HashSet<String>>,
     /// Something of the client was looked at.
     personal: AtomicBool,
 }
@@ -64,7 +71,15 @@ impl Call {
     /// A call of a client.
     #[must_use]
     pub fn new(peer: Arc<dyn Peer>, deadline: Deadline, cancel: CancellationToken) -> Self {
-        Self { id: CallId::next(), deadline, cancel, peer, once: Mutex::default(), personal: AtomicBool::new(false) }
+        Self {
+            id: CallId::next(),
+            deadline,
+            cancel,
+            peer,
+            once: Mutex::default(),
+            steps: Mutex::default(),
+            personal: AtomicBool::new(false),
+        }
     }
 
     /// The same call with values that earlier rounds recorded.
@@ -122,13 +137,25 @@ impl Call {
     }
 
     /// Looks a step up. Without a value it is about to be done: the call does not end with questions before it is over.
-    #[must_use]
-    pub fn begin_step(&self, key: &str) -> Option<Value> {
-        let recorded = self.recorded(key);
-        if recorded.is_none() {
-            self.peer.step_begins(key);
+    ///
+    /// # Errors
+    /// [`StepInUse`] when it is being done already: then it would be done twice.
+    pub fn begin_step(&self, key: &str) -> Result<Option<Value>, StepInUse> {
+        if let Some(recorded) = self.recorded(key) {
+            return Ok(Some(recorded));
         }
-        recorded
+        if !self.steps.lock().insert(key.to_owned()) {
+            return Err(StepInUse(key.to_owned()));
+        }
+        self.peer.step_begins(key);
+        Ok(None)
+    }
+
+    /// A step is over, done or not.
+    pub fn end_step(&self, key: &str) {
+        if self.steps.lock().remove(key) {
+            self.peer.step_ends(key);
+        }
     }
 
     /// All recorded values.

@@ -56,7 +56,7 @@ impl CallSide {
             op::WAITING => peer.waits(),
             op::STEP_OVER => {
                 if let Some(KeyPayload { key }) = read(payload) {
-                    peer.step_ends(&key);
+                    self.call.end_step(&key);
                 }
             }
             other => self.host.take(other, payload),
@@ -65,7 +65,6 @@ impl CallSide {
 
     /// Does a request. Runs on the host's runtime: a future that needs it panics when the plugin's polls it.
     fn answer(&self, op: &str, payload: &[u8]) -> FfiFuture<Reply> {
-        let peer = &self.call.peer;
         let ask = match op {
             op::ELICIT => read(payload).map(ElicitPayload::into_ask),
             op::SAMPLE => read(payload).map(|SamplePayload { key, params }| (key, Ask::Sample(params))),
@@ -76,13 +75,16 @@ impl CallSide {
                 return ready(Some(Err(failed(failure::SUSPENDED, "the call has ended", None))));
             }
             op::ONCE_GET => {
-                let value = read(payload).map(|KeyPayload { key }| self.call.begin_step(&key));
-                return ready(value.map(|value| Ok(value.map_or(Value::Null, |value| json!({"value": value})))));
+                let step = read(payload).map(|KeyPayload { key }| self.call.begin_step(&key));
+                return ready(step.map(|step| match step {
+                    Ok(value) => Ok(value.map_or(Value::Null, |value| json!({"value": value}))),
+                    Err(in_use) => Err(failed(failure::INTERNAL, &in_use.to_string(), None)),
+                }));
             }
             op::ONCE_PUT => {
                 let recorded = read(payload).map(|RecordPayload { key, value }| {
                     self.call.record(key.clone(), value);
-                    peer.step_ends(&key);
+                    self.call.end_step(&key);
                 });
                 return ready(recorded.map(|()| Ok(Value::Null)));
             }
