@@ -144,6 +144,16 @@ impl Rounds {
         beginning: Beginning<'_>,
         subject: impl FnOnce() -> Result<Subject, Fault>,
     ) -> Result<Retry, Fault> {
+        self.retry_at(seconds(SystemTime::now()), meta, beginning, subject)
+    }
+
+    fn retry_at(
+        &self,
+        now: u64,
+        meta: &RequestMeta<'_>,
+        beginning: Beginning<'_>,
+        subject: impl FnOnce() -> Result<Subject, Fault>,
+    ) -> Result<Retry, Fault> {
         let given = answers(meta.input_responses)?;
         let Some(state) = meta.request_state else {
             // Answers without a state are as good as those with one, unless they may count once (2026-07-28 R-10).
@@ -152,8 +162,9 @@ impl Rounds {
         };
         let text: String =
             serde_json::from_str(state.get()).map_err(|_| Fault::invalid_params("'requestState' must be a string"))?;
-        let state =
-            self.open(&text, beginning, &subject()?).map_err(|refused| Fault::invalid_params(refused.to_string()))?;
+        let state = self
+            .open(now, &text, beginning, &subject()?)
+            .map_err(|refused| Fault::invalid_params(refused.to_string()))?;
         let mut answers = state.answers;
         answers.extend(given.into_iter().filter(|(key, _)| state.open.contains(key)));
         let used = state.ledger.map(|_| (state.id, state.ends));
@@ -167,7 +178,7 @@ impl Rounds {
         }
     }
 
-    fn open(&self, text: &str, beginning: Beginning<'_>, subject: &Subject) -> Result<State, Refused> {
+    fn open(&self, now: u64, text: &str, beginning: Beginning<'_>, subject: &Subject) -> Result<State, Refused> {
         let state = State::open(text, &self.keys, self.limits.max_bytes)?;
         if state.principal != beginning.principal.to_string() {
             return Err(Refused::OtherPrincipal);
@@ -178,7 +189,7 @@ impl Rounds {
         if state.plugin != version_of(beginning) {
             return Err(Refused::OtherVersion);
         }
-        if state.ends < seconds(SystemTime::now()) {
+        if state.ends < now {
             return Err(Refused::Expired);
         }
         if state.round > self.limits.max_rounds {

@@ -103,13 +103,14 @@ fn a_state_is_refused_in_other_hands() {
 fn a_state_expires_and_rounds_end() {
     let rounds = rounds();
     let anyone = Principal::Anyone;
-    let expired = Rounds { limits: RoundsLimits { ttl: Duration::ZERO, ..rounds.limits }, ..rounds.clone() };
-    let state = seal(&expired, beginning(&anyone), 0);
-    std::thread::sleep(Duration::from_millis(1100));
-    assert_eq!(
-        retry(&rounds, beginning(&anyone), &state, json!({}), PARAMS).unwrap_err(),
-        Refused::Expired.to_string()
-    );
+    let own = json!({"requestState": seal(&rounds, beginning(&anyone), 0)}).to_string();
+    let own = RawValue::from_string(own).unwrap();
+    let after = |time: u64| {
+        let now = seconds(SystemTime::now()) + time;
+        rounds.retry_at(now, &RequestMeta::of(Some(&own)), beginning(&anyone), || Ok(subject(PARAMS)))
+    };
+    assert_eq!(after(590).unwrap().round, 1);
+    assert_eq!(after(620).unwrap_err().to_string(), Refused::Expired.to_string());
     let last = seal(&rounds, beginning(&anyone), 2);
     assert_eq!(retry(&rounds, beginning(&anyone), &last, json!({}), PARAMS).unwrap().round, 3);
     let fewer = Rounds { limits: RoundsLimits { max_rounds: 2, ..rounds.limits }, ..rounds.clone() };
