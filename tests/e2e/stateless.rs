@@ -296,6 +296,15 @@ fn a_trace_reaches_the_plugin_and_a_broken_one_is_none() {
 }
 
 #[test]
+fn what_depends_on_the_trace_is_kept_for_nobody_else() {
+    let host = Host::with(&["guest"]).serve_http();
+    let read = stateless(1, "resources/read", json!({"uri": "guest://traced", "_meta": {"baggage": "user=ada"}}));
+    let result = host.http().ask_stateless(&read)["result"].clone();
+    assert_eq!(result["contents"][0]["text"], "user=ada");
+    assert_eq!(result["cacheScope"], "private", "2026-07-28 C-03");
+}
+
+#[test]
 fn an_era_can_be_switched_off() {
     let stateful = Host::with(&["everything"]).config("protocol = \"stateful\"").serve_http();
     let reply = stateful.http().post_stateless(&stateless(1, "server/discover", json!({})));

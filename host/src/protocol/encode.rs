@@ -108,8 +108,7 @@ impl Encoder {
     }
 
     /// The members of `_meta` of a result, with further ones.
-    #[must_use]
-    pub fn meta_with(&self, mut more: Map<String, Value>) -> Map<String, Value> {
+    fn meta_with(&self, mut more: Map<String, Value>) -> Map<String, Value> {
         more.extend(self.meta.clone());
         more
     }

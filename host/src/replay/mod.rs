@@ -15,4 +15,3 @@ pub use keys::{KeyError, Keys};
 pub use ledger::Ledger;
 pub use peer::ReplayPeer;
 pub use rounds::{Beginning, Retry, Rounds, RoundsLimits, Subject};
-pub use state::Refused;

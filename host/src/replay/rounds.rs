@@ -1,8 +1,8 @@
 //! From one round to the next: states are opened and judged, answers gathered, and the next state sealed.
 
 use super::ledger::{fresh_id, seconds};
-use super::state::State;
-use super::{Keys, Ledger, Refused};
+use super::state::{Refused, State};
+use super::{Keys, Ledger};
 use crate::call::{OpenAsks, Principal};
 use crate::protocol::{Fault, RequestMeta};
 use serde_json::Value;

@@ -39,7 +39,7 @@ pub(super) struct State {
 
 /// Why a state is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub(super) enum Refused {
     /// It was not sealed by one of our keys, or was changed since.
     #[error("'requestState' is not one of this server's, or was changed")]
     Foreign,

@@ -99,6 +99,19 @@ async fn told(events: &mut mpsc::UnboundedReceiver<(&'static str, Value)>, kind:
     tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("no {kind}"))
 }
 
+/// Calls a tool that sleeps, and does not wait for it.
+async fn cancel_a_call(client: &Client) {
+    let sleep: CallToolRequestParams = decoded(json!({"name": "test_sleep", "arguments": {"ms": 30_000}}));
+    let sleeping = client
+        .send_cancellable_request(
+            ClientRequest::CallToolRequest(CallToolRequest::new(sleep)),
+            PeerRequestOptions::no_options(),
+        )
+        .await
+        .unwrap();
+    sleeping.cancel(Some("enough".to_owned())).await.unwrap();
+}
+
 async fn use_everything(client: Client, mut events: mpsc::UnboundedReceiver<(&'static str, Value)>) {
     let tools = client.list_all_tools().await.unwrap();
     assert!(tools.iter().any(|tool| tool.name == "test_simple_text"));
@@ -118,15 +131,7 @@ async fn use_everything(client: Client, mut events: mpsc::UnboundedReceiver<(&'s
     for done in [0.0, 50.0, 100.0] {
         assert_eq!(told(&mut events, "progress").await, json!(done));
     }
-    let sleep: CallToolRequestParams = decoded(json!({"name": "test_sleep", "arguments": {"ms": 30_000}}));
-    let sleeping = client
-        .send_cancellable_request(
-            ClientRequest::CallToolRequest(CallToolRequest::new(sleep)),
-            PeerRequestOptions::no_options(),
-        )
-        .await
-        .unwrap();
-    sleeping.cancel(Some("enough".to_owned())).await.unwrap();
+    cancel_a_call(&client).await;
     assert_eq!(text(&call(&client, "test_sampling", json!({"prompt": "you"})).await), "LLM response: heard you");
     assert_eq!(
         text(&call(&client, "test_elicitation", json!({"message": "who?"})).await),

@@ -1,19 +1,15 @@
 //! The official Rust SDK as a client of 2026-07-28.
 
-use super::{Everything, call, decoded, told};
+use super::{Client, Everything, call, cancel_a_call, decoded, told};
 use mcp_host_tests::text;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, ClientRequest, LoggingLevel, ProtocolVersion, RequestMetaObject,
-    ServerNotification, SubscriptionFilter,
+    CallToolRequestParams, LoggingLevel, ProtocolVersion, RequestMetaObject, ServerNotification, SubscriptionFilter,
 };
-use rmcp::service::{PeerRequestOptions, RunningService};
 use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
-use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
+use rmcp::{ClientLifecycleMode, ClientServiceExt as _};
 use serde_json::json;
 use std::process::{Command, Stdio};
 use tokio::sync::mpsc;
-
-type Client = RunningService<RoleClient, Everything>;
 
 fn mode() -> ClientLifecycleMode {
     ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
@@ -33,15 +29,7 @@ async fn use_everything(client: Client, mut events: mpsc::UnboundedReceiver<(&'s
     for done in [0.0, 50.0, 100.0] {
         assert_eq!(told(&mut events, "progress").await, json!(done));
     }
-    let sleep: CallToolRequestParams = decoded(json!({"name": "test_sleep", "arguments": {"ms": 30_000}}));
-    let sleeping = client
-        .send_cancellable_request(
-            ClientRequest::CallToolRequest(CallToolRequest::new(sleep)),
-            PeerRequestOptions::no_options(),
-        )
-        .await
-        .unwrap();
-    sleeping.cancel(Some("enough".to_owned())).await.unwrap();
+    cancel_a_call(&client).await;
     assert_eq!(text(&call(&client, "test_sampling", json!({"prompt": "you"})).await), "LLM response: heard you");
     assert_eq!(
         text(&call(&client, "test_elicitation", json!({"message": "who?"})).await),
