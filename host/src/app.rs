@@ -1,14 +1,16 @@
 //! The composition root: it knows every room, wires them, starts and stops them, and does nothing else.
 
-use crate::config::{RequestState, Settings};
+use crate::config::{RequestState, Settings, Tasks};
 use crate::dispatch::Dispatcher;
 use crate::plugin::{PluginState, Supervisor, chain};
 use crate::registry::{Callee as _, Registry};
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
-use crate::rt::{Drain, Phase};
+use crate::rt::{Clock, Drain, Phase};
+use crate::runner::Runner;
 use crate::serve::Server;
 use crate::session::Store;
 use crate::skill;
+use crate::task::{Closed, DiskStore, MemoryStore, TaskStore};
 use crate::transport::http::{Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, router};
 use crate::transport::stdio;
 use std::fs::File;
@@ -52,8 +54,9 @@ impl App {
     pub async fn serve(self, stdout: File) -> Result<(), ServeError> {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
-        let rounds = match rounds(settings.request_state) {
-            Ok(rounds) => rounds,
+        let runner = settings.tasks.as_ref().map(|tasks| runner(tasks, &dispatcher, &drain)).transpose();
+        let (rounds, runner) = match rounds(settings.request_state).and_then(|rounds| Ok((rounds, runner?))) {
+            Ok(both) => both,
             Err(error) => {
                 supervisor.stop_all(STOP_GRACE).await;
                 return Err(error.into());
@@ -61,9 +64,14 @@ impl App {
         };
         let ledger = Arc::clone(rounds.ledger());
         let (face, limits) = (settings.face, settings.server);
-        let server = Arc::new(Server::new(dispatcher, face, limits, store.clone(), rounds, drain.clone()));
+        if let Some(runner) = &runner {
+            runner.take_up().await;
+        }
+        let server =
+            Arc::new(Server::new(dispatcher, face, limits, store.clone(), rounds, runner.clone(), drain.clone()));
         drain.spawn(Arc::clone(&server).announce_changes());
-        drain.spawn(sweep(store.clone(), ledger, drain.clone()));
+        drain.spawn(Arc::clone(&server).announce_tasks());
+        drain.spawn(sweep(store.clone(), ledger, runner, drain.clone()));
         if let Some(address) = settings.http {
             let listener = match Listener::bind(address, settings.http_limits).await {
                 Ok(listener) => listener,
@@ -142,13 +150,33 @@ fn rounds(config: RequestState) -> Result<Rounds, KeyError> {
     Ok(Rounds::new(keys, ledger.map_err(|_| KeyError::NoRandom)?, limits))
 }
 
+/// Who runs tasks. Where they cannot be kept on disk the host serves all the same, and says so to whoever wants one.
+fn runner(tasks: &Tasks, dispatcher: &Dispatcher, drain: &Drain) -> Result<Arc<Runner>, KeyError> {
+    let store: Arc<dyn TaskStore> = match &tasks.folder {
+        None => Arc::new(MemoryStore::new(tasks.store)),
+        Some(folder) => match DiskStore::open(folder, tasks.store) {
+            Ok(store) => Arc::new(store),
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::error!(%reason, "no task can be kept");
+                Arc::new(Closed::new(reason))
+            }
+        },
+    };
+    let runner = Runner::new(dispatcher.clone(), store, tasks.runner, Clock::start(), drain.clone());
+    Ok(Arc::new(runner.map_err(|_| KeyError::NoRandom)?))
+}
+
 /// Ends idle sessions and forgets what has ended, until the host drains.
-async fn sweep(store: Store, ledger: Arc<Ledger>, drain: Drain) {
+async fn sweep(store: Store, ledger: Arc<Ledger>, runner: Option<Arc<Runner>>, drain: Drain) {
     let every = store.sweep_every();
     loop {
         tokio::select! {
             () = drain.draining() => return,
             () = tokio::time::sleep(every) => store.expire(),
+        }
+        if let Some(runner) = &runner {
+            runner.expire().await;
         }
         let ledger = Arc::clone(&ledger);
         let _ = tokio::task::spawn_blocking(move || ledger.sweep()).await;

@@ -5,7 +5,7 @@
 
 use crate::call::{Call, Failure};
 use crate::protocol::CacheRule;
-use crate::registry::{Answer, Callee, Offer, Operation, Selection};
+use crate::registry::{Answer, Callee, Offer, Operation, Selection, TimeoutRule};
 use mcp_plugin_api::Contents;
 use mcp_plugin_api::manifest::{Manifest, SkillDefinition, SkillFile};
 use mcp_plugin_skills::{SkillError, digest, mime_type, read_folder};
@@ -64,6 +64,7 @@ pub fn offer(folders: &[PathBuf], cache: CacheRule) -> (Option<Offer>, Vec<Skill
         callee: Arc::new(Files { name: NAME.into(), version: env!("CARGO_PKG_VERSION").into(), files }),
         manifest: Arc::new(manifest),
         selection: Selection { cache, ..Selection::default() },
+        timeouts: TimeoutRule::default(),
     });
     (offer, problems)
 }

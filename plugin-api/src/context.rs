@@ -119,6 +119,11 @@ impl Client {
 /// and run again from its start when the answer is there, with all the answers that it already has: maybe in another
 /// process, long after. So every question has a key, which must be the same each time and one of its own in the call, and
 /// a step that must happen once goes into [`Context::once`].
+///
+/// # Tasks
+/// A tool that is marked `task = "optional"` or `task = "required"` may run as a task: its client has its id instead of an
+/// answer, and fetches the result when it is there. Questions are then put to the client while the function waits. A host that
+/// starts again fails what it has left behind, or runs it again (`restart = "rerun"`) with its last [`Context::checkpoint`].
 #[derive(Clone)]
 pub struct Context {
     call: Arc<Call>,
@@ -165,6 +170,19 @@ impl Drop for Step<'_> {
 #[derive(Deserialize)]
 struct Recorded {
     value: Value,
+}
+
+/// The task that a call runs for.
+#[derive(Deserialize)]
+struct TaskOfCall {
+    id: String,
+    #[serde(default, deserialize_with = "there")]
+    checkpoint: Option<Value>,
+}
+
+/// Keeps a checkpoint that is `null` apart from none.
+fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What a function that is to be run again unwinds with. No panic: nothing went wrong, and no hook hears of it.
@@ -350,6 +368,48 @@ impl Context {
         let value = step().await?;
         self.ask::<Value>(op::ONCE_PUT, &json!({"key": key, "value": value})).await?;
         Ok(value)
+    }
+
+    /// The id of the task that the call runs for; nothing where it is a call that its client waits for.
+    #[must_use]
+    pub fn task_id(&self) -> Option<String> {
+        self.task().map(|task| task.id)
+    }
+
+    /// Keeps how far a task is, on disk where the host keeps tasks there: a function that is run again after a restart
+    /// (`restart = "rerun"`) gets it from [`Context::last_checkpoint`]. Each replaces the one before. Outside of tasks nothing
+    /// is kept, for nothing is run again.
+    ///
+    /// # Errors
+    /// When it cannot be kept: then the one before still holds.
+    pub async fn checkpoint(&self, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        let value = serde_json::to_value(value)?;
+        self.ask::<Value>(op::CHECKPOINT, &json!({"value": value})).await?;
+        Ok(())
+    }
+
+    /// The last checkpoint of the task; nothing at first, and outside of tasks.
+    ///
+    /// # Errors
+    /// When what was kept is not a `T`.
+    pub fn last_checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let kept = self.task().and_then(|task| task.checkpoint);
+        Ok(kept.map(serde_json::from_value).transpose()?)
+    }
+
+    /// Says that what comes before the task is over, in a tool that is marked `asks_first`: its client gets the task, and the
+    /// function is run again from its start, with the answers that it has, until it comes here. Nothing happens here where
+    /// the call is a task already, or becomes none.
+    ///
+    /// # Errors
+    /// When the host has no tasks.
+    pub async fn begin_task(&self) -> Result<()> {
+        self.ask::<Value>(op::BEGIN_TASK, &Value::Null).await?;
+        Ok(())
+    }
+
+    fn task(&self) -> Option<TaskOfCall> {
+        self.query(op::TASK)
     }
 
     /// Waits for a future in a plain `fn`, which runs on a thread that may block.

@@ -95,7 +95,10 @@ pub mod __private {
     };
     pub use crate::adapter::start;
     pub use crate::invocation::{Invocation, completion_work, prompt_work, resource_work, tool_work};
-    pub use crate::manifest::{PromptArgument, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolHints};
+    pub use crate::manifest::{
+        OnRestart, PromptArgument, PromptDefinition, ResourceDefinition, TaskDefinition, TaskSupport,
+        TemplateDefinition, ToolHints,
+    };
     pub use crate::output::{Probe, ViaContent, ViaStructured};
     pub use crate::plugin::{CompletionKind, CompletionOf, EmbeddedSkill, Items, Plugin, Tool, decode_config};
     pub use crate::schema::of_arguments;

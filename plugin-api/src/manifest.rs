@@ -86,12 +86,57 @@ pub struct ToolDefinition {
     /// Answers that the client gives while this is asked count once: a host refuses to take them a second time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single_use: bool,
+    /// Whether a call of it may become a task.
+    #[serde(default, skip_serializing_if = "TaskDefinition::is_default")]
+    pub task: TaskDefinition,
     /// The plugin itself holds arguments to the input schema: the host need not.
     #[serde(default)]
     pub checks_input: bool,
     /// The plugin itself holds results to the output schema: the host need not.
     #[serde(default)]
     pub checks_output: bool,
+}
+
+/// How calls of a tool become tasks: work that outlives the request, its client and the host's process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TaskDefinition {
+    /// Whether they do.
+    pub support: TaskSupport,
+    /// What becomes of one that a stopped host has left behind.
+    pub on_restart: OnRestart,
+    /// The function asks what it must know before it begins a task, and says itself when that is.
+    pub asks_first: bool,
+}
+
+impl TaskDefinition {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether a call of a tool may become a task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskSupport {
+    /// It is always answered by its result.
+    #[default]
+    Never,
+    /// It becomes a task for clients that can follow one, and is answered by its result to others.
+    Optional,
+    /// It always becomes a task. Clients whose revision has tasks, but who cannot follow one, are refused.
+    Required,
+}
+
+/// What becomes of a task that a stopped host has left behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRestart {
+    /// It fails, with the reason: nobody knows how far it came, and doing it twice could do harm.
+    #[default]
+    Fail,
+    /// It is run again from its start, with its checkpoint, its answers and the values of its steps.
+    Rerun,
 }
 
 /// Hints about what a tool does; a client must not rely on them.

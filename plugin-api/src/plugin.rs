@@ -7,7 +7,9 @@ use crate::content::Completion;
 use crate::error::{Error, Result, plain_message};
 use crate::host::Host;
 use crate::invocation::{Invocation, resource_work};
-use crate::manifest::{Manifest, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition, ToolHints};
+use crate::manifest::{
+    Manifest, PromptDefinition, ResourceDefinition, TaskDefinition, TemplateDefinition, ToolDefinition, ToolHints,
+};
 use crate::runtime::internal;
 use crate::schema;
 use crate::uri_template::UriTemplate;
@@ -144,6 +146,7 @@ impl Tool {
                 checks_input: schema::is_enforced_by_decoding(input),
                 checks_output: output.is_none_or(schema::is_enforced_by_decoding),
                 single_use: false,
+                task: TaskDefinition::default(),
             },
         }
     }
@@ -195,6 +198,13 @@ impl Tool {
     #[must_use]
     pub fn single_use(mut self, single_use: bool) -> Self {
         self.definition.single_use = single_use;
+        self
+    }
+
+    /// Lets calls of it become tasks.
+    #[must_use]
+    pub fn task(mut self, task: TaskDefinition) -> Self {
+        self.definition.task = task;
         self
     }
 

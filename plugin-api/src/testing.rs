@@ -53,6 +53,7 @@ pub struct Kit<P: Plugin> {
 #[derive(Clone, Default)]
 pub struct Script {
     answers: BTreeMap<String, Value>,
+    task: Option<Value>,
     told: Arc<Told>,
 }
 
@@ -77,6 +78,8 @@ pub enum Said {
     ResourceUpdated(String),
     /// A question was asked, under this key.
     Asked(String),
+    /// How far a task is was kept.
+    Checkpoint(Value),
     /// Anything else, by the name of its operation.
     Other(String),
 }
@@ -112,6 +115,20 @@ impl Script {
     pub fn roots(self, key: &str, uris: &[&str]) -> Self {
         let roots: Vec<Value> = uris.iter().map(|uri| json!({"uri": uri})).collect();
         self.answer(key, json!({"roots": roots}))
+    }
+
+    /// The call runs for a task.
+    #[must_use]
+    pub fn task(mut self) -> Self {
+        self.task = Some(json!({"id": "test"}));
+        self
+    }
+
+    /// The call runs for a task that was left behind, and had come this far.
+    #[must_use]
+    pub fn task_at(mut self, checkpoint: Value) -> Self {
+        self.task = Some(json!({"id": "test", "checkpoint": checkpoint}));
+        self
     }
 
     /// The client's answer, as it is in the protocol.
@@ -162,6 +179,11 @@ impl Script {
         let mut once = self.told.once.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match op {
             op::ONCE_GET => Some(once.get(&key).map_or(Value::Null, |value| json!({"value": value}))),
+            op::BEGIN_TASK => Some(Value::Null),
+            op::CHECKPOINT => {
+                self.say(Said::Checkpoint(payload["value"].clone()));
+                Some(Value::Null)
+            }
             op::ONCE_PUT => {
                 once.insert(key.clone(), payload["value"].clone());
                 Some(Value::Null)
@@ -221,6 +243,10 @@ impl CallApi for Script {
     fn query(&self, op: RStr<'_>) -> ROption<RVec<u8>> {
         let answer = match op.as_str() {
             op::CALL_ID => json!("test"),
+            op::TASK => match &self.task {
+                Some(task) => task.clone(),
+                None => return ROption::RNone,
+            },
             op::CLIENT => json!(Client {
                 name: "script".to_owned(),
                 version: "1".to_owned(),

@@ -1,13 +1,34 @@
-//! Until when a call may take. The time that a person takes to answer does not count.
+//! Until when a call may take. The time that a person takes to answer does not count, and progress gives it more.
 
 use parking_lot::Mutex;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A deadline that stands still while the client is asked something.
+/// How long calls may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A call that its client waits for, from its start or its last progress.
+    pub call: Duration,
+    /// Such a call with all its progress.
+    pub max_call: Duration,
+    /// A call that runs as a task, from its start or its last progress. With all its progress it may take as long as the task
+    /// is kept.
+    pub task: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Self { call: Duration::from_secs(300), max_call: HOUR, task: HOUR }
+    }
+}
+
+/// A deadline that stands still while the client is asked something, and moves with progress.
 #[derive(Debug)]
 pub struct Deadline {
+    /// From the start, or from the last progress.
+    timeout: Duration,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -15,6 +36,10 @@ pub struct Deadline {
 #[derive(Debug)]
 struct State {
     at: Instant,
+    /// It never moves beyond this by progress.
+    hard: Instant,
+    /// Progress that was told; only what grows is progress.
+    done: f64,
     pauses: usize,
     paused_at: Instant,
 }
@@ -24,11 +49,41 @@ struct State {
 pub struct Pause<'a>(&'a Deadline);
 
 impl Deadline {
-    /// A deadline `after` now.
+    /// A deadline `timeout` after now, which progress moves, but never beyond `max` after now.
     #[must_use]
-    pub fn after(after: Duration) -> Self {
+    pub fn new(timeout: Duration, max: Duration) -> Self {
+        /// Far enough, and within what every clock can say.
+        const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
         let now = Instant::now();
-        Self { state: Mutex::new(State { at: now + after, pauses: 0, paused_at: now }), changed: Notify::new() }
+        let (timeout, max) = (timeout.min(FAR), max.min(FAR));
+        let hard = now + max.max(timeout);
+        let state = State { at: now + timeout, hard, done: f64::NEG_INFINITY, pauses: 0, paused_at: now };
+        Self { timeout, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// A deadline `timeout` after now, which progress does not move.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Self {
+        Self::new(timeout, timeout)
+    }
+
+    /// How long a call may take without progress.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The work has come so far: there is as much time again as at its start. Telling the same once more gives none.
+    pub fn progress(&self, done: f64) {
+        let mut state = self.state.lock();
+        if done.is_nan() || done <= state.done {
+            return;
+        }
+        state.done = done;
+        let now = if state.pauses > 0 { state.paused_at } else { Instant::now() };
+        let moved = (now + self.timeout).min(state.hard);
+        // Whoever waits looks again when the old time has come.
+        state.at = state.at.max(moved);
     }
 
     /// How much time is left.
@@ -65,7 +120,12 @@ impl Deadline {
             match at {
                 None => changed.await,
                 Some(at) => tokio::select! {
-                    () = tokio::time::sleep_until(at) => return,
+                    () = tokio::time::sleep_until(at) => {
+                        let state = self.state.lock();
+                        if state.pauses == 0 && state.at <= at {
+                            return;
+                        }
+                    }
                     () = changed => {}
                 },
             }
@@ -80,6 +140,7 @@ impl Drop for Pause<'_> {
         if state.pauses == 0 {
             let paused = state.paused_at.elapsed();
             state.at += paused;
+            state.hard += paused;
         }
         drop(state);
         self.0.changed.notify_waiters();
@@ -103,5 +164,42 @@ mod tests {
         let began = Instant::now();
         deadline.passed().await;
         assert_eq!(began.elapsed().as_secs(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_moves_the_deadline_up_to_its_bound() {
+        let deadline = Deadline::new(Duration::from_secs(10), Duration::from_secs(25));
+        let began = Instant::now();
+        let working = async {
+            for done in [1.0, f64::NAN, 2.0, 2.0, 3.0] {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                deadline.progress(done);
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = deadline.passed() => {}
+            () = working => {}
+        }
+        // The last progress came after 20 seconds, and the bound is at 25.
+        assert_eq!(began.elapsed().as_secs(), 25);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_grow_is_no_progress() {
+        let deadline = Deadline::new(Duration::from_secs(10), Duration::from_secs(100));
+        let began = Instant::now();
+        deadline.progress(1.0);
+        let working = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                deadline.progress(1.0);
+            }
+        };
+        tokio::select! {
+            () = deadline.passed() => {}
+            () = working => {}
+        }
+        assert_eq!(began.elapsed().as_secs(), 10);
     }
 }

@@ -9,9 +9,12 @@ mod peer;
 mod principal;
 mod teller;
 
-pub use deadline::{Deadline, Pause};
+pub use deadline::{Deadline, Pause, Timeouts};
 pub use failure::Failure;
-pub use peer::{AskError, AskFuture, Asked, LogMessage, OpenAsks, Peer, Progress, SuspendFuture};
+pub use peer::{
+    AskError, AskFuture, Asked, KeepFuture, Kept, LogMessage, NotKept, OpenAsks, Peer, Progress, SuspendFuture,
+    Suspension, TaskOfCall,
+};
 pub use principal::Principal;
 pub use teller::Teller;
 
@@ -102,13 +105,19 @@ impl Call {
     ///
     /// # Cancel safety
     /// Dropping the future withdraws the question.
-    pub async fn ask(&self, request: AskRequest) -> Result<Box<RawValue>, AskError> {
+    pub async fn ask(&self, key: &str, request: AskRequest) -> Result<Box<RawValue>, AskError> {
         let _pause = self.deadline.pause();
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(AskError::Cancelled),
-            answer = self.peer.ask(request) => answer,
+            answer = self.peer.ask(key, request) => answer,
         }
+    }
+
+    /// Tells how far the work is: to the client, and to the deadline.
+    pub fn progress(&self, progress: Progress) {
+        self.deadline.progress(progress.done);
+        self.peer.progress(progress);
     }
 
     /// Who the client is. The outcome depends on who asks from now on.

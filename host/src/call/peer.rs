@@ -71,8 +71,48 @@ pub enum Asked {
 /// The questions, by their keys, for whose answers a call has to be run again.
 pub type OpenAsks = Vec<(String, AskRequest)>;
 
-/// What resolves when a call can do nothing more without answers.
-pub type SuspendFuture<'a> = Pin<Box<dyn Future<Output = OpenAsks> + Send + 'a>>;
+/// Why a call is ended, to be run again.
+#[derive(Debug)]
+pub enum Suspension {
+    /// With the answers to these questions.
+    Asks(OpenAsks),
+    /// As a task.
+    Task,
+}
+
+/// What resolves when a call is to be ended and run again.
+pub type SuspendFuture<'a> = Pin<Box<dyn Future<Output = Suspension> + Send + 'a>>;
+
+/// Why something was not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotKept(pub String);
+
+/// What resolves when something is kept.
+pub type KeepFuture<'a> = Pin<Box<dyn Future<Output = Result<(), NotKept>> + Send + 'a>>;
+
+/// What outlives the process, where the call runs for something that does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// The value of a step.
+    Step {
+        /// Names the step.
+        key: String,
+        /// What it gave.
+        value: Value,
+    },
+    /// How far the work is.
+    Checkpoint(Value),
+}
+
+/// The task that a call runs for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskOfCall {
+    /// Its name.
+    pub id: String,
+    /// How far an earlier run came.
+    pub checkpoint: Option<Value>,
+}
 
 /// What a live question becomes.
 pub type AskFuture<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>, AskError>> + Send + 'a>>;
@@ -105,8 +145,24 @@ pub trait Peer: Send + Sync {
     /// Takes a question, under a key of its own in the call.
     fn consult(&self, key: &str, ask: Ask) -> Asked;
 
-    /// Puts a live question to the client. Dropping the future withdraws it.
-    fn ask(&self, request: AskRequest) -> AskFuture<'_>;
+    /// Puts a live question to the client, under the key that it was consulted with. Dropping the future withdraws it.
+    fn ask(&self, key: &str, request: AskRequest) -> AskFuture<'_>;
+
+    /// What comes before the task is over. Whether the call goes on; elsewhere it is [`Peer::suspended`], and who asked is to
+    /// unwind when it is cancelled.
+    fn begin_task(&self) -> bool {
+        true
+    }
+
+    /// The task that the call runs for.
+    fn task(&self) -> Option<TaskOfCall> {
+        None
+    }
+
+    /// Keeps something for a later run; nothing where there is none.
+    fn keep(&self, _kept: Kept) -> Option<KeepFuture<'_>> {
+        None
+    }
 
     /// The call waits for the answers to all that it has asked.
     fn waits(&self) {}
@@ -120,7 +176,7 @@ pub trait Peer: Send + Sync {
     /// That step is over, done or not.
     fn step_ends(&self, _key: &str) {}
 
-    /// Resolves when the call is to be ended and run again with answers; nothing where clients are asked live.
+    /// Resolves when the call is to be ended and run again; nothing where clients are asked live.
     fn suspended(&self) -> Option<SuspendFuture<'_>> {
         None
     }

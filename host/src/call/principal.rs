@@ -1,10 +1,12 @@
 //! Who asks.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// Who asks, as far as the transport knows. What one asked belongs to that one: another who hands it in is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Principal {
     /// Anyone who can reach the address.
     #[default]

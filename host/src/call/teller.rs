@@ -5,14 +5,16 @@ use crate::outlet::{Delivery, Outlet};
 use crate::wire::{self, Id};
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Tells a client how far one call is, until the call has its outcome (2025-era H-15, U-05; 2026-07-28 H-16, N-08).
 pub struct Teller {
     outlet: Arc<dyn Outlet>,
     progress_token: Option<Box<RawValue>>,
+    /// What each message says of where it belongs.
+    meta: Option<Value>,
     /// Held while something is told, so that nothing follows the outcome and progress keeps its order.
     state: Mutex<State>,
 }
@@ -28,7 +30,14 @@ impl Teller {
     #[must_use]
     pub fn new(outlet: Arc<dyn Outlet>, progress_token: Option<&Id>) -> Self {
         let progress_token = progress_token.and_then(|token| RawValue::from_string(token.as_json().to_owned()).ok());
-        Self { outlet, progress_token, state: Mutex::new(State { over: false, last: f64::NEG_INFINITY }) }
+        let state = Mutex::new(State { over: false, last: f64::NEG_INFINITY });
+        Self { outlet, progress_token, meta: None, state }
+    }
+
+    /// The same, whose messages say `meta` of where they belong.
+    #[must_use]
+    pub fn with_meta(self, meta: Value) -> Self {
+        Self { meta: Some(meta), ..self }
     }
 
     /// The call has its outcome: nothing of it may follow.
@@ -65,6 +74,8 @@ impl Teller {
             total: Option<f64>,
             #[serde(skip_serializing_if = "Option::is_none")]
             message: Option<String>,
+            #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+            meta: Option<&'a Value>,
         }
         let Some(token) = &self.progress_token else {
             return;
@@ -80,6 +91,7 @@ impl Teller {
             progress: progress.done,
             total: progress.total.filter(|total| total.is_finite()),
             message: progress.message,
+            meta: self.meta.as_ref(),
         };
         self.send(&state, "notifications/progress", &params);
     }
@@ -89,6 +101,9 @@ impl Teller {
         let mut params = json!({"level": message.level, "data": message.data});
         if let Some(logger) = message.logger {
             params["logger"] = logger.into();
+        }
+        if let Some(meta) = &self.meta {
+            params["_meta"] = meta.clone();
         }
         let state = self.state.lock();
         if !state.over {

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::call::{AskError, AskFuture, Asked, Call, Deadline, LogMessage, Peer, Progress};
-use crate::dispatch::{Beginning, Incoming, Outcome, Resolution};
+use crate::dispatch::{Beginning, Incoming, Outcome, Resolution, TaskWish};
 use crate::protocol::{Ask, AskRequest, ClientProfile, Dialect, Method, RequestMeta};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl Peer for Terminal {
         Asked::Answered(Err(AskError::MissingCapability("a client".to_owned())))
     }
 
-    fn ask(&self, _request: AskRequest) -> AskFuture<'_> {
+    fn ask(&self, _key: &str, _request: AskRequest) -> AskFuture<'_> {
         Box::pin(async { Err(AskError::Gone) })
     }
 }
@@ -54,8 +54,8 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
         serde_json::from_str(arguments).map_err(|error| format!("the arguments are not JSON: {error}"))?;
     let params = serde_json::value::to_raw_value(&json!({"name": tool, "arguments": arguments}))
         .map_err(|error| error.to_string())?;
-    let begin = |_: Beginning<'_>| {
-        let deadline = Deadline::after(app.dispatcher.limits().call_timeout);
+    let begin = |beginning: Beginning<'_>| {
+        let deadline = Deadline::new(beginning.timeouts.call, beginning.timeouts.max_call);
         let cancel = app.drain.cancellation().child_token();
         Ok(Arc::new(Call::new(Arc::new(Terminal::default()), deadline, cancel)))
     };
@@ -64,6 +64,7 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
         method: Method::CallTool,
         params: Some(&params),
         meta: &RequestMeta::of(Some(&params)),
+        tasks: TaskWish::Unknown,
         begin: &begin,
     };
     let result = match app.dispatcher.dispatch(&incoming) {
@@ -72,6 +73,8 @@ pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value
     };
     match result.map_err(|fault| fault.to_string())? {
         Resolution::Complete(body) => serde_json::from_slice(&body.json).map_err(|error| error.to_string()),
-        Resolution::InputRequired { .. } => Err("it asks, and nobody is there to answer".to_owned()),
+        Resolution::InputRequired { .. } | Resolution::Task(_) => {
+            Err("it asks, and nobody is there to answer".to_owned())
+        }
     }
 }

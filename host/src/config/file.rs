@@ -36,6 +36,8 @@ pub struct File {
     pub sessions: SessionsSection,
     /// What clients of the stateless era carry from one round of questions to the next.
     pub request_state: RequestStateSection,
+    /// Tasks: calls that outlive their request.
+    pub tasks: TasksSection,
     /// What holds for plugins without an entry of their own.
     pub plugin_defaults: PluginSection,
     /// Plugins by name.
@@ -108,8 +110,13 @@ pub struct LogSection {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSection {
-    /// How long a call may take; the time in which the user is asked something does not count. Default: `5m`.
+    /// How long a call may take, from its start or its last progress; the time in which the user is asked something does not
+    /// count. Default: `5m`.
     pub call_timeout: Option<Span>,
+    /// How long a call may take with all its progress. Default: `1h`.
+    pub max_call_time: Option<Span>,
+    /// As `call_timeout`, for calls that run as tasks. With progress they may take as long as the task is kept. Default: `1h`.
+    pub task_timeout: Option<Span>,
     /// Calls under way at a time. Default: 1024.
     pub max_calls: Option<usize>,
     /// Size of a plugin's result. Default: `16MiB`.
@@ -171,6 +178,56 @@ pub struct RequestStateSection {
     pub max_size: Option<ByteSize>,
 }
 
+/// Tasks: calls that outlive their request.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TasksSection {
+    /// Where they are kept: on `disk`, below `state_dir`, where they outlive the host; in `memory`; or there are none: `off`.
+    /// Default: `disk`.
+    pub store: Option<StoreKind>,
+    /// How many are kept, ended ones included. Default: 10000.
+    pub max_tasks: Option<usize>,
+    /// How many are kept of one client, where it is known who asks; of all others together elsewhere. Default: 10000.
+    pub max_per_client: Option<usize>,
+    /// Size of all that is kept. Default: `256MiB`.
+    pub max_size: Option<ByteSize>,
+    /// For how long after its creation a task is kept whose client does not say it. Default: `24h`.
+    pub ttl: Option<Span>,
+    /// For how long a task is kept at most. Default: `168h`.
+    pub max_ttl: Option<Span>,
+    /// How long clients should wait before they ask again. Default: `1s`.
+    pub poll_interval: Option<Span>,
+    /// How many run at a time; more wait for their turn. Default: 256.
+    pub max_running: Option<usize>,
+    /// How often one is begun whose tool is run again after a restart. Default: 5.
+    pub max_runs: Option<usize>,
+}
+
+/// Where tasks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// On disk.
+    #[default]
+    Disk,
+    /// In memory.
+    Memory,
+    /// There are none.
+    Off,
+}
+
+/// One tool.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToolSection {
+    /// As of its plugin.
+    pub call_timeout: Option<Span>,
+    /// As of its plugin.
+    pub max_call_time: Option<Span>,
+    /// As of its plugin.
+    pub task_timeout: Option<Span>,
+}
+
 /// One plugin.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -187,6 +244,14 @@ pub struct PluginSection {
     pub deny: Option<Vec<String>>,
     /// Calls of it under way at a time. Default: 256.
     pub max_calls: Option<usize>,
+    /// How long a call of it may take. Default: as in `limits`.
+    pub call_timeout: Option<Span>,
+    /// How long a call of it may take with all its progress. Default: as in `limits`.
+    pub max_call_time: Option<Span>,
+    /// How long a call of it may take that runs as a task. Default: as in `limits`.
+    pub task_timeout: Option<Span>,
+    /// Its tools, by its own names for them.
+    pub tools: BTreeMap<String, ToolSection>,
     /// How long clients may keep its lists and what they read of it. Default: what it says itself, or not at all.
     pub cache_ttl: Option<Span>,
     /// Whether they may keep it for others too: `public` or `private`. Default: what it says itself, or `private`.

@@ -9,10 +9,11 @@ mod file;
 mod problem;
 mod read;
 mod settings;
+mod timeouts;
 mod units;
 
 pub use file::{File, PluginSection};
 pub use problem::{ConfigError, Problem};
 pub use read::{default_path, parse, read, schema};
-pub use settings::{Overrides, RequestState, Settings};
+pub use settings::{Overrides, RequestState, Settings, Tasks};
 pub use units::{ByteSize, Span};

@@ -1,16 +1,19 @@
 //! What the host runs on: every key resolved, nothing left to be wrong.
 
-use super::file::PluginSection;
-use super::{ByteSize, ConfigError, File, Problem, Span};
+use super::file::{PluginSection, StoreKind};
+use super::{ByteSize, ConfigError, File, Problem, Span, timeouts};
 use crate::admit::{HostRule, IdentityRule};
+use crate::call::Timeouts;
 use crate::dispatch;
 use crate::outlet::StreamLimits;
 use crate::plugin::{InstanceLimits, PluginConfig, SupervisorConfig};
 use crate::protocol::{CacheRule, ServerInfo};
 use crate::registry::Selection;
 use crate::replay::{Keys, RoundsLimits};
+use crate::runner::RunnerLimits;
 use crate::serve::{ServerFace, ServerLimits};
 use crate::session::{SessionLimits, StoreLimits};
+use crate::task::TaskLimits;
 use crate::telemetry::LogFormat;
 use crate::transport::http::{HttpLimits, OldestTransport};
 use crate::transport::stdio::StdioLimits;
@@ -19,7 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the command line says, which beats the file.
@@ -46,6 +49,8 @@ pub struct Settings {
     pub face: ServerFace,
     /// What stateless clients carry from round to round.
     pub request_state: RequestState,
+    /// Where tasks are kept, and their bounds; nothing where there are none.
+    pub tasks: Option<Tasks>,
     /// Bounds of calls.
     pub dispatch: dispatch::Limits,
     /// Bounds of what is served.
@@ -83,6 +88,17 @@ pub struct RequestState {
     pub folder: PathBuf,
     /// Its bounds.
     pub limits: RoundsLimits,
+}
+
+/// Where tasks are kept, and their bounds.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    /// The folder; nothing where they are kept in memory.
+    pub folder: Option<PathBuf>,
+    /// How much is kept.
+    pub store: TaskLimits,
+    /// How they run.
+    pub runner: RunnerLimits,
 }
 
 /// The greatest depth that the JSON parser follows.
@@ -141,6 +157,11 @@ impl Resolver {
             ("http.write_timeout", http.write_timeout),
             ("http.keep_alive", http.keep_alive),
             ("limits.call_timeout", limits.call_timeout),
+            ("limits.max_call_time", limits.max_call_time),
+            ("limits.task_timeout", limits.task_timeout),
+            ("tasks.ttl", file.tasks.ttl),
+            ("tasks.max_ttl", file.tasks.max_ttl),
+            ("tasks.poll_interval", file.tasks.poll_interval),
             ("limits.start_timeout", limits.start_timeout),
             ("sessions.idle_timeout", sessions.idle_timeout),
             ("sessions.ask_timeout", sessions.ask_timeout),
@@ -152,6 +173,7 @@ impl Resolver {
             ("limits.max_message_size", limits.max_message_size),
             ("sessions.stream_size", sessions.stream_size),
             ("request_state.max_size", file.request_state.max_size),
+            ("tasks.max_size", file.tasks.max_size),
         ];
         let zero_spans =
             spans.iter().filter(|(_, span)| span.is_some_and(|span| span.0.is_zero())).map(|(path, _)| *path);
@@ -219,9 +241,9 @@ impl Resolver {
             },
         };
         let dispatch = dispatch::Limits {
-            call_timeout: span(limits.call_timeout, Duration::from_secs(300)),
             max_result_bytes: size(limits.max_result_size, 16 * MIB),
             page_size: self.positive("limits.page_size", limits.page_size, 1000),
+            tasks: file.tasks.store.unwrap_or_default() != StoreKind::Off,
         };
         let store = StoreLimits {
             max_sessions: self.positive("sessions.max_sessions", sessions.max_sessions, 10_000),
@@ -250,6 +272,7 @@ impl Resolver {
             }),
         };
         let request_state = self.request_state(&file);
+        let tasks = self.tasks(&file, &request_state.folder);
         let stdio = overrides.stdio || file.stdio.unwrap_or(false) || address.is_none();
         let log_filter =
             overrides.log_filter.clone().or_else(|| log.filter.clone()).unwrap_or_else(|| "info".to_owned());
@@ -266,6 +289,7 @@ impl Resolver {
             face,
             identity,
             request_state,
+            tasks,
             skill_folders: file.skill_dirs.clone(),
             drain_timeout: span(limits.drain_timeout, Duration::from_secs(10)),
             log_format: log.format.unwrap_or_default(),
@@ -300,6 +324,29 @@ impl Resolver {
         }
     }
 
+    fn tasks(&mut self, file: &File, state: &Path) -> Option<Tasks> {
+        let section = &file.tasks;
+        let kind = section.store.unwrap_or_default();
+        let runs = self.positive("tasks.max_runs", section.max_runs, 5);
+        let max_ttl = span(section.max_ttl, Duration::from_secs(7 * 24 * 3600));
+        let tasks = Tasks {
+            folder: (kind == StoreKind::Disk).then(|| state.join("tasks")),
+            store: TaskLimits {
+                max_tasks: self.positive("tasks.max_tasks", section.max_tasks, 10_000),
+                max_per_owner: self.positive("tasks.max_per_client", section.max_per_client, 10_000),
+                max_bytes: size(section.max_size, 256 * MIB),
+            },
+            runner: RunnerLimits {
+                max_running: self.positive("tasks.max_running", section.max_running, 256),
+                max_runs: u32::try_from(runs).unwrap_or(u32::MAX),
+                default_ttl: span(section.ttl, Duration::from_secs(24 * 3600)).min(max_ttl),
+                max_ttl,
+                poll_interval: span(section.poll_interval, Duration::from_secs(1)),
+            },
+        };
+        (kind != StoreKind::Off).then_some(tasks)
+    }
+
     fn supervisor(&mut self, file: File, overrides: Overrides) -> SupervisorConfig {
         let mut folders = overrides.plugin_dirs;
         folders.extend(file.plugin_dirs);
@@ -313,12 +360,13 @@ impl Resolver {
             self.problem("state_dir", "this system has no folder for it, so name one here");
             PathBuf::new()
         });
-        let defaults = self.plugin("plugin_defaults", &file.plugin_defaults, &PluginSection::default());
+        let all = timeouts::of_all(&file.limits);
+        let defaults = self.plugin("plugin_defaults", &file.plugin_defaults, &PluginSection::default(), all);
         let plugins = file
             .plugins
             .iter()
             .map(|(name, section)| {
-                let resolved = self.plugin(&format!("plugins.{name}"), section, &file.plugin_defaults);
+                let resolved = self.plugin(&format!("plugins.{name}"), section, &file.plugin_defaults, all);
                 (name.clone(), resolved)
             })
             .collect();
@@ -331,7 +379,12 @@ impl Resolver {
         }
     }
 
-    fn plugin(&mut self, path: &str, section: &PluginSection, defaults: &PluginSection) -> PluginConfig {
+    fn plugin(&mut self, path: &str, section: &PluginSection, defaults: &PluginSection, all: Timeouts) -> PluginConfig {
+        for (path, span) in timeouts::all_spans(path, section) {
+            if span.is_some_and(|span| span.0.is_zero()) {
+                self.problem(path, "this must be more than zero");
+            }
+        }
         let allow = section.allow.as_ref().or(defaults.allow.as_ref());
         let deny = section.deny.as_ref().or(defaults.deny.as_ref());
         let prefix = section.prefix.clone().or_else(|| defaults.prefix.clone()).unwrap_or_default();
@@ -354,6 +407,7 @@ impl Resolver {
             required: section.required.or(defaults.required).unwrap_or(false),
             selection,
             config: Value::Object(section.config.clone()),
+            timeouts: timeouts::of_plugin(section, defaults, all),
             limits: InstanceLimits { max_calls: self.positive(&format!("{path}.max_calls"), max_calls, 256) },
         }
     }
@@ -411,6 +465,28 @@ mod tests {
                 "plugins.x.allow.0: this is no glob: unclosed character class; missing ']'",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_said_of_a_tool_beats_its_plugin_and_that_beats_all() {
+        let text = "[limits]\ncall_timeout = \"1m\"\ntask_timeout = \"2h\"\n[plugins.x]\ncall_timeout = \"2m\"\n[plugins.x.tools.t]\nmax_call_time = \"3m\"\n";
+        let rule = resolve(text).unwrap().supervisor.plugins["x"].timeouts.clone();
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        assert_eq!(rule.all, Timeouts { call: 2 * minute, max_call: hour, task: 2 * hour });
+        assert_eq!(rule.tools["t"], Timeouts { call: 2 * minute, max_call: 3 * minute, task: 2 * hour });
+        let text = "[plugins.x.tools.t]\ntask_timeout = \"0s\"\n";
+        assert_eq!(resolve(text).unwrap_err(), ["plugins.x.tools.t.task_timeout: this must be more than zero"]);
+    }
+
+    #[test]
+    fn tasks_are_kept_on_disk_in_memory_or_not_at_all() {
+        let tasks = resolve("state_dir = \"s\"\n").unwrap().tasks.unwrap();
+        assert_eq!(tasks.folder, Some(PathBuf::from("s/tasks")));
+        assert_eq!(tasks.runner.default_ttl, Duration::from_secs(86400));
+        let tasks = resolve("[tasks]\nstore = \"memory\"\nmax_ttl = \"1h\"\n").unwrap().tasks.unwrap();
+        assert_eq!((tasks.folder, tasks.runner.default_ttl), (None, Duration::from_secs(3600)));
+        let off = resolve("[tasks]\nstore = \"off\"\n").unwrap();
+        assert!(off.tasks.is_none() && !off.dispatch.tasks);
     }
 
     #[test]

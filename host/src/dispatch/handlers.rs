@@ -1,16 +1,18 @@
 //! What differs between the methods.
 
 use super::outcome::fault;
-use super::{Beginning, Dispatcher, Incoming, Outcome, complete};
-use crate::call::Failure;
+use super::{Beginning, Dispatcher, Incoming, Outcome, Resolution, TaskDue, TaskWish, complete};
+use crate::call::{Failure, Timeouts};
 use crate::protocol::{
     self, CacheHint, CacheScope, CompleteParams, CompletionReference, DirectoryParams, Fault, ListParams, Method,
-    ResultBody, UriParams, read_params,
+    OfferedTasks, ResultBody, UriParams, read_params,
 };
-use crate::registry::{Cursor, ListKind, Operation, Reading, Tool, closest, page_of};
+use crate::registry::{Callee, Cursor, ListKind, Operation, Reading, Tool, closest, page_of};
 use bytes::Bytes;
+use mcp_plugin_api::manifest::TaskSupport;
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 type Handled = Result<Outcome, Fault>;
@@ -24,19 +26,27 @@ impl Dispatcher {
             return Err(unknown("tool", &params.name, closest(&params.name, names)));
         };
         let arguments = object(params.arguments)?;
+        let due = task_due(tool, incoming.tasks)?;
+        let before_task = due.is_some() && tool.definition.task.asks_first && incoming.tasks == TaskWish::Offered;
         let call = (incoming.begin)(Beginning {
             callee: &*tool.callee,
             single_use: tool.definition.single_use,
             arguments,
             mirrored: &tool.mirrored,
+            timeouts: tool.timeouts,
+            before_task,
         })?;
         if let Some(refused) = tool.input.as_ref().and_then(|input| input.check(or_empty(arguments)).err()) {
-            return Ok(complete(protocol::tool_error(&misfit(&tool.name, &refused)).into()));
+            return Ok(complete(protocol::tool_error(&misfit(&tool.name, &refused))));
         }
+        let due = match due {
+            Some(due) if !before_task => return Ok(Outcome::Now(Ok(Resolution::Task(due)))),
+            due => due,
+        };
         let answer = tool.callee.call(Operation::Tool, &tool.definition.name, arguments.as_bytes(), &call);
         let (dialect, max_bytes) = (incoming.dialect, self.limits.max_result_bytes);
         let finished_by = Arc::clone(tool);
-        Ok(Outcome::of(answer, &call, tool.callee.plugin(), self.limits.call_timeout, move |answer| {
+        Ok(Outcome::of(answer, &call, tool.callee.plugin(), due, move |answer| {
             let tool = finished_by;
             match answer {
                 Ok(bytes) => {
@@ -46,7 +56,7 @@ impl Dispatcher {
                 }
                 // What the model can act on is a result (2025-era T-08, T-09).
                 Err(Failure::InvalidArguments(message) | Failure::AskFailed(message)) => {
-                    Ok(protocol::tool_error(&message).into())
+                    Ok(protocol::tool_error(&message))
                 }
                 Err(failure) => Err(fault(tool.callee.plugin(), failure)),
             }
@@ -57,16 +67,16 @@ impl Dispatcher {
         let params = incoming.meta.uri_params(incoming.params)?;
         let uri = params.checked_uri()?.to_owned();
         let snapshot = self.registry.snapshot();
-        let Some(Reading { callee, cache, single_use }) = snapshot.reading(&uri) else {
+        let Some(Reading { callee, cache, single_use, timeouts }) = snapshot.reading(&uri) else {
             let uris = snapshot.resources().iter().map(|resource| resource.definition.uri.as_str());
             return Err(Fault::ResourceNotFound { suggestion: closest(&uri, uris), uri });
         };
-        let call = (incoming.begin)(Beginning { callee: &*callee, single_use, arguments: "", mirrored: &[] })?;
+        let call = (incoming.begin)(Beginning { single_use, ..Beginning::plain(&*callee, timeouts) })?;
         let answer = callee.call(Operation::Resource, &uri, b"", &call);
         let (plugin, max_bytes, dialect) =
             (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
         let asked_by = Arc::clone(&call);
-        Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
+        Ok(Outcome::of(answer, &call, callee.plugin(), None, move |answer| match answer {
             Ok(bytes) => protocol::resource_result(dialect, bytes, max_bytes)
                 .map(|body| body.cached(if asked_by.is_personal() { private(cache) } else { cache }))
                 .map_err(|error| broken(&plugin, &error)),
@@ -84,16 +94,13 @@ impl Dispatcher {
         };
         let arguments = object(params.arguments)?;
         let callee = &prompt.callee;
-        let call = (incoming.begin)(Beginning {
-            callee: &**callee,
-            single_use: prompt.definition.single_use,
-            arguments,
-            mirrored: &[],
-        })?;
+        let single_use = prompt.definition.single_use;
+        let call =
+            (incoming.begin)(Beginning { single_use, arguments, ..Beginning::plain(&**callee, prompt.timeouts) })?;
         let answer = callee.call(Operation::Prompt, &prompt.definition.name, arguments.as_bytes(), &call);
         let (plugin, max_bytes, dialect) =
             (Arc::clone(callee.plugin()), self.limits.max_result_bytes, incoming.dialect);
-        Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
+        Ok(Outcome::of(answer, &call, callee.plugin(), None, move |answer| match answer {
             Ok(bytes) => protocol::prompt_result(dialect, bytes, max_bytes).map_err(|error| broken(&plugin, &error)),
             Err(failure) => Err(fault(&plugin, failure)),
         }))
@@ -103,14 +110,15 @@ impl Dispatcher {
         let params: CompleteParams<'_> = read_params(incoming.params)?;
         let snapshot = self.registry.snapshot();
         let argument = params.argument.name.to_string();
-        let (kind, callee, name, known, completes) = match &params.reference {
+        let (kind, callee, name, known, completes, timeouts) = match &params.reference {
             CompletionReference::Prompt { name } => {
                 let prompt = snapshot.prompt(name).ok_or_else(|| {
                     let names = snapshot.prompts().iter().map(|prompt| prompt.name.as_str());
                     unknown("prompt", name, closest(name, names))
                 })?;
                 let known = prompt.definition.arguments.iter().any(|it| it.name == argument);
-                ("prompt", &prompt.callee, &prompt.definition.name, known, &prompt.definition.completes)
+                let definition = &prompt.definition;
+                ("prompt", &prompt.callee, &definition.name, known, &definition.completes, prompt.timeouts)
             }
             CompletionReference::Resource { uri } => {
                 let template = snapshot.template(uri).ok_or_else(|| {
@@ -118,7 +126,15 @@ impl Dispatcher {
                     unknown("resource template", uri, closest(uri, uris))
                 })?;
                 let known = template.pattern.names().any(|name| name == argument);
-                ("template", &template.callee, &template.definition.uri_template, known, &template.definition.completes)
+                let definition = &template.definition;
+                (
+                    "template",
+                    &template.callee,
+                    &definition.uri_template,
+                    known,
+                    &definition.completes,
+                    template.timeouts,
+                )
             }
         };
         if !known {
@@ -134,10 +150,10 @@ impl Dispatcher {
             "value": &*params.argument.value,
             "context": params.context.arguments,
         });
-        let call = (incoming.begin)(Beginning { callee: &**callee, single_use: false, arguments: "", mirrored: &[] })?;
+        let call = (incoming.begin)(Beginning::plain(&**callee, timeouts))?;
         let answer = callee.call(Operation::Complete, name, payload.to_string().as_bytes(), &call);
         let (plugin, max_bytes) = (Arc::clone(callee.plugin()), self.limits.max_result_bytes);
-        Ok(Outcome::of(answer, &call, callee.plugin(), self.limits.call_timeout, move |answer| match answer {
+        Ok(Outcome::of(answer, &call, callee.plugin(), None, move |answer| match answer {
             Ok(bytes) => protocol::completion_result(&bytes, max_bytes).map_err(|error| broken(&plugin, &error)),
             Err(failure) => Err(fault(&plugin, failure)),
         }))
@@ -160,7 +176,8 @@ impl Dispatcher {
 
     pub(super) fn discover(&self, incoming: &Incoming<'_>) -> Outcome {
         let snapshot = self.registry.snapshot();
-        let body = ResultBody::from(protocol::discover_result(incoming.dialect, snapshot.offered()));
+        let tasks = if self.limits.tasks { OfferedTasks::ById } else { OfferedTasks::None };
+        let body = ResultBody::from(protocol::discover_result(incoming.dialect, snapshot.offered(tasks)));
         complete(body.cached(snapshot.hint_of_all()))
     }
 
@@ -189,6 +206,29 @@ impl Dispatcher {
             _ => self.list(incoming),
         }
     }
+}
+
+impl<'a> Beginning<'a> {
+    /// The beginning of a call without anything special.
+    fn plain(callee: &'a dyn Callee, timeouts: Timeouts) -> Self {
+        Self { callee, single_use: false, arguments: "", mirrored: &[], timeouts, before_task: false }
+    }
+}
+
+/// The task that a call of a tool becomes, if it does (dual-era §4).
+fn task_due(tool: &Tool, wish: TaskWish) -> Result<Option<TaskDue>, Fault> {
+    let is_task = match (tool.definition.task.support, wish) {
+        (TaskSupport::Required, TaskWish::Declined) => return Err(Fault::TaskRequired { tool: tool.name.clone() }),
+        (TaskSupport::Never, TaskWish::Demanded) => return Err(Fault::TaskForbidden { tool: tool.name.clone() }),
+        (TaskSupport::Never, _) | (_, TaskWish::Unknown | TaskWish::Declined | TaskWish::Inside) => false,
+        (TaskSupport::Optional | TaskSupport::Required, TaskWish::Offered | TaskWish::Demanded) => true,
+    };
+    Ok(is_task.then(|| TaskDue {
+        tool: tool.name.clone(),
+        on_restart: tool.definition.task.on_restart,
+        timeouts: tool.timeouts,
+        recorded: HashMap::new(),
+    }))
 }
 
 fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Fault> {

@@ -7,24 +7,23 @@
 mod handlers;
 mod outcome;
 
-pub use outcome::{Outcome, Resolution};
+pub use outcome::{Outcome, Resolution, TaskDue};
 
-use crate::call::Call;
+use crate::call::{Call, Timeouts};
 use crate::protocol::{Dialect, Fault, Method, RequestMeta, ResultBody};
 use crate::registry::{Callee, MirroredParam, Registry};
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bounds of what is dispatched.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long a call may take; the time in which the client is asked something does not count.
-    pub call_timeout: Duration,
     /// Bytes that a plugin's result may have.
     pub max_result_bytes: usize,
     /// Items on a page of a list.
     pub page_size: usize,
+    /// Whether calls may become tasks.
+    pub tasks: bool,
 }
 
 /// Finds who answers, and asks them. Cheap to clone.
@@ -44,8 +43,25 @@ pub struct Incoming<'a> {
     pub params: Option<&'a RawValue>,
     /// What the params say beside that.
     pub meta: &'a RequestMeta<'a>,
+    /// Whether it may become a task.
+    pub tasks: TaskWish,
     /// Makes the call, for methods that become one, or refuses it.
     pub begin: &'a dyn Fn(Beginning<'_>) -> Result<Arc<Call>, Fault>,
+}
+
+/// Whether a request may become a task, as its client says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskWish {
+    /// Its revision has none: every tool is called.
+    Unknown,
+    /// It cannot, or must not.
+    Declined,
+    /// It may.
+    Offered,
+    /// It must.
+    Demanded,
+    /// It is a task that is run.
+    Inside,
 }
 
 /// What is known of a call when it begins.
@@ -59,6 +75,10 @@ pub struct Beginning<'a> {
     pub arguments: &'a str,
     /// Those of them that clients repeat elsewhere.
     pub mirrored: &'a [MirroredParam],
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// The function asks what comes before a task, and says when that is over.
+    pub before_task: bool,
 }
 
 impl Dispatcher {
@@ -96,6 +116,9 @@ impl Dispatcher {
             Method::Ping => Ok(complete(ResultBody::from(bytes::Bytes::from_static(b"{}")))),
             Method::Initialize | Method::Subscribe | Method::Unsubscribe | Method::SetLogLevel | Method::Listen => {
                 Err(Fault::HostFailed { reason: "a method of a connection came without one".to_owned() })
+            }
+            Method::GetTask | Method::AwaitTask | Method::ListTasks | Method::UpdateTask | Method::CancelTask => {
+                Err(Fault::HostFailed { reason: "a method of tasks came to the wrong place".to_owned() })
             }
         };
         handled.unwrap_or_else(|fault| Outcome::Now(Err(fault)))

@@ -1,13 +1,13 @@
 //! How a callee's answer becomes an outcome: one way for all methods.
 
-use crate::call::{Call, Failure, OpenAsks};
+use crate::call::{Call, Failure, OpenAsks, Suspension, Timeouts};
 use crate::protocol::{Fault, ResultBody};
 use crate::registry::{Answer, AnswerFuture};
+use mcp_plugin_api::manifest::OnRestart;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What becomes of a request: a resolution in the client's dialect or a fault, now or later.
 pub enum Outcome {
@@ -29,6 +29,21 @@ pub enum Resolution {
         /// Values of steps that happen once.
         recorded: HashMap<String, Value>,
     },
+    /// It becomes a task, and is run again as such.
+    Task(TaskDue),
+}
+
+/// A call that is to become a task.
+#[derive(Debug, PartialEq)]
+pub struct TaskDue {
+    /// The tool, by the name that clients see.
+    pub tool: String,
+    /// What becomes of it when the host starts again.
+    pub on_restart: OnRestart,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// Values of steps that happen once.
+    pub recorded: HashMap<String, Value>,
 }
 
 impl From<ResultBody> for Resolution {
@@ -46,25 +61,26 @@ impl Outcome {
         answer: Answer,
         call: &Arc<Call>,
         plugin: &Arc<str>,
-        timeout: Duration,
+        due: Option<TaskDue>,
         finish: impl FnOnce(Result<Vec<u8>, Failure>) -> Result<ResultBody, Fault> + Send + 'static,
     ) -> Self {
         match answer {
             Answer::Ready(answer) => Self::Now(finish(answer).map(Resolution::from)),
             Answer::Pending(answer) => {
-                let bounded = bounded(Arc::clone(call), answer, Arc::clone(plugin), timeout, Box::new(finish));
+                let bounded = bounded(Arc::clone(call), answer, Arc::clone(plugin), due, Box::new(finish));
                 Self::Later(Box::pin(bounded))
             }
         }
     }
 }
 
-/// Waits for an answer, until it is cancelled, its time is over, or it can do nothing more without the client's answers.
+/// Waits for an answer, until it is cancelled, its time is over, it can do nothing more without the client's answers, or it
+/// becomes the task that is `due`.
 async fn bounded(
     call: Arc<Call>,
     answer: AnswerFuture,
     plugin: Arc<str>,
-    timeout: Duration,
+    due: Option<TaskDue>,
     finish: Finish,
 ) -> Result<Resolution, Fault> {
     let suspended = async {
@@ -78,15 +94,23 @@ async fn bounded(
         biased;
         answer = answer => finish(answer).map(Resolution::from),
         () = call.cancel.cancelled() => Err(Fault::Cancelled),
-        asks = suspended => {
+        suspension = suspended => {
             // What still waits for an answer unwinds now.
             call.cancel.cancel();
-            Ok(Resolution::InputRequired { asks, recorded: call.all_recorded() })
+            let recorded = call.all_recorded();
+            match (suspension, due) {
+                (Suspension::Asks(asks), _) => Ok(Resolution::InputRequired { asks, recorded }),
+                (Suspension::Task, Some(due)) => Ok(Resolution::Task(TaskDue { recorded, ..due })),
+                (Suspension::Task, None) => {
+                    Err(Fault::HostFailed { reason: "a call became a task that can be none".to_owned() })
+                }
+            }
         }
         () = call.deadline.passed() => {
             // A blocking function learns of it this way; everything else is dropped with the future.
             call.cancel.cancel();
-            Err(Fault::TimedOut { plugin: plugin.to_string(), seconds: timeout.as_secs() })
+            let seconds = call.deadline.timeout().as_secs();
+            Err(Fault::TimedOut { plugin: plugin.to_string(), seconds })
         }
     }
 }

@@ -1,8 +1,11 @@
 use super::*;
-use crate::call::{AskError, AskFuture, Asked, Deadline, Failure, LogMessage, Peer, Progress, SuspendFuture};
+use crate::call::{
+    AskError, AskFuture, Asked, Deadline, Failure, LogMessage, Peer, Progress, SuspendFuture, Suspension, Timeouts,
+};
 use crate::protocol::{Ask, AskRequest, ClientProfile};
-use crate::registry::{Answer, Callee, Offer, Operation, Selection, build};
+use crate::registry::{Answer, Callee, Offer, Operation, Selection, TimeoutRule, build};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A callee that answers each tool as its name says.
@@ -20,22 +23,22 @@ impl Callee for Fake {
     fn call(&self, operation: Operation, name: &str, payload: &[u8], call: &Arc<Call>) -> Answer {
         let text = |text: &str| json!({"content": [{"type": "text", "text": text}]}).to_string().into_bytes();
         match (operation, name) {
-            (Operation::Tool, "echo") => Answer::Ready(Ok(text(&String::from_utf8_lossy(payload)))),
-            (Operation::Tool, "later") => {
+            (Operation::Tool, "echo" | "task-echo") => Answer::Ready(Ok(text(&String::from_utf8_lossy(payload)))),
+            (Operation::Tool, "later" | "task-later") => {
                 let answer = text("later");
                 Answer::Pending(Box::pin(async move {
                     tokio::time::sleep(Duration::from_secs(3)).await;
                     Ok(answer)
                 }))
             }
-            (Operation::Tool, "asks") => {
+            (Operation::Tool, "asks" | "task-asks") => {
                 let call = Arc::clone(call);
                 let Asked::Live(request) = call.consult("roots", Ask::Roots) else {
                     // A call that is to be run again hangs until it is dropped.
                     return Answer::Pending(Box::pin(std::future::pending()));
                 };
                 Answer::Pending(Box::pin(async move {
-                    match call.ask(request).await {
+                    match call.ask("roots", request).await {
                         Ok(_) => Ok(text("asked")),
                         Err(error) => Err(Failure::AskFailed(error.to_string())),
                     }
@@ -49,6 +52,9 @@ impl Callee for Fake {
         }
     }
 }
+
+const TIMEOUTS: Timeouts =
+    Timeouts { call: Duration::from_secs(5), max_call: Duration::from_secs(50), task: Duration::from_secs(500) };
 
 /// A client that takes a minute to answer, or one that answers with another request.
 struct Slow {
@@ -78,11 +84,11 @@ impl Peer for Slow {
     }
 
     fn suspended(&self) -> Option<SuspendFuture<'_>> {
-        let asks = vec![("roots".to_owned(), roots())];
+        let asks = Suspension::Asks(vec![("roots".to_owned(), roots())]);
         self.suspends.then(|| Box::pin(std::future::ready(asks)) as SuspendFuture<'_>)
     }
 
-    fn ask(&self, _: AskRequest) -> AskFuture<'_> {
+    fn ask(&self, _: &str, _: AskRequest) -> AskFuture<'_> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             Err(AskError::Gone)
@@ -97,8 +103,18 @@ fn roots() -> AskRequest {
 fn dispatcher() -> Dispatcher {
     let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}, "checksInput": true});
     let strict = json!({"name": "strict", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}});
+    let task = |name: &str, support: &str, asks_first: bool| {
+        let mut task = tool(name);
+        task["task"] = json!({"support": support, "asksFirst": asks_first});
+        task
+    };
+    let tasks = [task("later", "optional", false), task("echo", "required", false), task("asks", "required", true)];
+    let tasks = tasks.map(|mut task| {
+        task["name"] = format!("task-{}", task["name"].as_str().unwrap()).into();
+        task
+    });
     let manifest = json!({
-        "tools": [tool("echo"), tool("later"), tool("asks"), tool("failing"), tool("panicking"), tool("misfit"), strict],
+        "tools": [tool("echo"), tool("later"), tool("asks"), tool("failing"), tool("panicking"), tool("misfit"), strict, tasks[0], tasks[1], tasks[2]],
         "resources": [{"uri": "a://1", "name": "one"}],
         "prompts": [{"name": "p", "arguments": [{"name": "x"}]}],
     });
@@ -106,10 +122,11 @@ fn dispatcher() -> Dispatcher {
         callee: Arc::new(Fake("fake".into())),
         manifest: Arc::new(serde_json::from_value(manifest).unwrap()),
         selection: Selection::default(),
+        timeouts: TimeoutRule { all: TIMEOUTS, ..TimeoutRule::default() },
     };
     let registry = Registry::default();
     registry.publish(build(vec![offer]).0);
-    let limits = Limits { call_timeout: Duration::from_secs(5), max_result_bytes: 1000, page_size: 10 };
+    let limits = Limits { max_result_bytes: 1000, page_size: 10, tasks: true };
     Dispatcher::new(registry, limits)
 }
 
@@ -128,10 +145,21 @@ async fn resolve(
     cancel: &CancellationToken,
     suspends: bool,
 ) -> Result<Resolution, Fault> {
+    resolve_as(TaskWish::Unknown, method, params, cancel, suspends).await
+}
+
+async fn resolve_as(
+    wish: TaskWish,
+    method: Method,
+    params: Value,
+    cancel: &CancellationToken,
+    suspends: bool,
+) -> Result<Resolution, Fault> {
     let dispatcher = dispatcher();
     let params = serde_json::value::to_raw_value(&params).unwrap();
-    let begin = |_: Beginning<'_>| {
-        let deadline = Deadline::after(dispatcher.limits().call_timeout);
+    let begin = |beginning: Beginning<'_>| {
+        assert_eq!(beginning.timeouts, TIMEOUTS);
+        let deadline = Deadline::after(beginning.timeouts.call);
         let client = Slow { client: ClientProfile::default(), suspends };
         let call = Call::new(Arc::new(client), deadline, cancel.clone());
         call.record("step".to_owned(), json!(7));
@@ -143,6 +171,7 @@ async fn resolve(
         method,
         params: Some(&params),
         meta: &crate::protocol::RequestMeta::of(Some(&params)),
+        tasks: wish,
         begin: &begin,
     });
     match outcome {
@@ -229,4 +258,39 @@ async fn an_argument_without_proposals_has_none() {
     assert_eq!(run(Method::Complete, complete("x"), &cancel).await, Ok(nothing));
     let unknown = run(Method::Complete, complete("y"), &cancel).await;
     assert_eq!(unknown, Err("prompt 'p' has no argument 'y'".to_owned()));
+}
+
+/// What a call comes to, in a word.
+async fn as_task(wish: TaskWish, tool: &str) -> String {
+    let cancel = CancellationToken::new();
+    match resolve_as(wish, Method::CallTool, json!({"name": tool, "arguments": {}}), &cancel, true).await {
+        Ok(Resolution::Complete(_)) => "called".to_owned(),
+        Ok(Resolution::InputRequired { .. }) => "asked".to_owned(),
+        Ok(Resolution::Task(due)) => {
+            assert_eq!((due.tool.as_str(), due.timeouts), (tool, TIMEOUTS));
+            "task".to_owned()
+        }
+        Err(fault) => fault.to_string(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_call_becomes_a_task_is_for_its_tool_and_its_client_to_say() {
+    const REFUSED: &str =
+        "tool 'task-echo' runs as a task only: the client must ask for one, or declare that it can follow one";
+    for (wish, expected) in [
+        (TaskWish::Unknown, ["called", "called", "called", "asked"]),
+        (TaskWish::Declined, ["called", "called", REFUSED, ""]),
+        (TaskWish::Offered, ["called", "task", "task", "asked"]),
+        (TaskWish::Demanded, ["tool 'echo' does not run as a task: leave 'task' out", "task", "task", "task"]),
+        (TaskWish::Inside, ["called", "called", "called", "asked"]),
+    ] {
+        for (tool, expected) in ["echo", "task-later", "task-echo", "task-asks"].into_iter().zip(expected) {
+            // A tool that suspends is not waited for in the tests of those that do not.
+            if expected.is_empty() || (tool == "task-later" && expected == "called") {
+                continue;
+            }
+            assert_eq!(as_task(wish, tool).await, expected, "{wish:?}, {tool}");
+        }
+    }
 }

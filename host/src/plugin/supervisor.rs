@@ -8,7 +8,7 @@ use super::{
     Candidate, DiscoverError, InspectError, Inspected, Instance, InstanceLimits, StageDirectory, StageError, Staged,
     discover, inspect,
 };
-use crate::registry::{Callee as _, Change, Offer, Registry, Selection, build};
+use crate::registry::{Callee as _, Change, Offer, Registry, Selection, TimeoutRule, build};
 use crate::rt::{Blocking, BlockingError, Drain};
 use mcp_plugin_api::abi::Metadata;
 use parking_lot::Mutex;
@@ -32,6 +32,8 @@ pub struct PluginConfig {
     pub config: Value,
     /// Calls of it under way at a time.
     pub limits: InstanceLimits,
+    /// How long they may take.
+    pub timeouts: TimeoutRule,
 }
 
 /// What the supervisor runs on.
@@ -286,6 +288,7 @@ impl Supervisor {
         let plugins = self.instances().into_iter().map(|instance| Offer {
             manifest: instance.manifest(),
             selection: self.config_of(crate::registry::Callee::plugin(&*instance)).selection.clone(),
+            timeouts: self.config_of(crate::registry::Callee::plugin(&*instance)).timeouts.clone(),
             callee: instance,
         });
         let (snapshot, clashes) = build(plugins.chain(self.beside.iter().cloned()).collect());

@@ -1,6 +1,7 @@
 //! Questions to the client, as a dialect writes them.
 
-use super::{ClientProfile, Dialect};
+use super::{ClientProfile, Dialect, RELATED_TASK, TaskForm};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 /// A question of a plugin to the client or its user, in no revision's terms.
@@ -29,12 +30,60 @@ pub enum Ask {
 }
 
 /// A request to a client.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AskRequest {
     /// The method.
     pub method: &'static str,
     /// The params.
     pub params: Value,
+}
+
+const ELICIT: &str = "elicitation/create";
+const SAMPLE: &str = "sampling/createMessage";
+const ROOTS: &str = "roots/list";
+
+// By hand, because a name of ours is not borrowed from what is read.
+impl<'de> Deserialize<'de> for AskRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Written {
+            method: String,
+            params: Value,
+        }
+        let Written { method, params } = Written::deserialize(deserializer)?;
+        let method = [ELICIT, SAMPLE, ROOTS].into_iter().find(|known| *known == method);
+        let method = method.ok_or_else(|| serde::de::Error::custom("this is no method of a question"))?;
+        Ok(Self { method, params })
+    }
+}
+
+impl AskRequest {
+    /// The same request, of which the client is told that it belongs to a task (2025-era K-13).
+    #[must_use]
+    pub fn of_task(mut self, task: &str) -> Self {
+        if let Some(params) = self.params.as_object_mut() {
+            let meta = params.entry("_meta").or_insert_with(|| json!({}));
+            meta[RELATED_TASK] = json!({"taskId": task});
+        }
+        self
+    }
+
+    /// The same request, which the client may answer as a task of its own (2025-era K-18); nothing where it did not declare
+    /// that.
+    #[must_use]
+    pub fn as_task_of_client(&self, dialect: &Dialect, client: &ClientProfile, ttl_ms: u64) -> Option<Self> {
+        let declared = match self.method {
+            ELICIT => client.tasks.elicit,
+            SAMPLE => client.tasks.sample,
+            _ => false,
+        };
+        if !declared || dialect.features.tasks != TaskForm::Core {
+            return None;
+        }
+        let mut request = self.clone();
+        request.params.as_object_mut()?.insert("task".to_owned(), json!({"ttl": ttl_ms}));
+        Some(request)
+    }
 }
 
 /// Why a question is not put to the client.
@@ -71,7 +120,7 @@ impl Ask {
                 } else {
                     json!({"message": message, "requestedSchema": older_form(schema)?})
                 };
-                Ok(AskRequest { method: "elicitation/create", params })
+                Ok(AskRequest { method: ELICIT, params })
             }
             Self::Url { id, message, url } => {
                 if !client.elicit_url || !features.fourth_wave {
@@ -82,7 +131,7 @@ impl Ask {
                 if !features.fifth_wave {
                     params["elicitationId"] = id.into();
                 }
-                Ok(AskRequest { method: "elicitation/create", params })
+                Ok(AskRequest { method: ELICIT, params })
             }
             Self::Sample(params) => {
                 if !client.sampling {
@@ -98,9 +147,9 @@ impl Ask {
                 {
                     params.shift_remove("includeContext");
                 }
-                Ok(AskRequest { method: "sampling/createMessage", params })
+                Ok(AskRequest { method: SAMPLE, params })
             }
-            Self::Roots if client.roots => Ok(AskRequest { method: "roots/list", params: json!({}) }),
+            Self::Roots if client.roots => Ok(AskRequest { method: ROOTS, params: json!({}) }),
             Self::Roots => Err(AskRefused::MissingCapability("roots")),
         }
     }

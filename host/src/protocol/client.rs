@@ -1,10 +1,11 @@
 //! What a client says of itself.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A client: its name and what it can do, whatever the revision calls it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ClientProfile {
     /// The name it gave itself.
     pub name: String,
@@ -24,6 +25,22 @@ pub struct ClientProfile {
     pub elicit_url: bool,
     /// It shows the pages that tools have (MCP Apps).
     pub apps: bool,
+    /// What it can do with tasks.
+    pub tasks: ClientTasks,
+}
+
+/// What a client can do with tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientTasks {
+    /// It follows those of the extension (2026-07-28 K-01).
+    pub extension: bool,
+    /// It knows those of 2025-11-25, whatever revision it speaks (2026-07-28 K-19).
+    pub core: bool,
+    /// It answers forms and URLs as tasks of its own (2025-era K-18).
+    pub elicit: bool,
+    /// It answers for its model as tasks of its own.
+    pub sample: bool,
 }
 
 /// The members of `clientInfo` that are used.
@@ -40,16 +57,22 @@ pub(super) struct Capabilities {
     sampling: Option<Value>,
     elicitation: Option<Value>,
     extensions: Option<Value>,
+    tasks: Option<Value>,
 }
 
 /// The extension of pages for tools (2026-07-28 APP-01).
 pub const APPS_EXTENSION: &str = "io.modelcontextprotocol/ui";
 
+/// The extension of tasks (2026-07-28 K-01).
+pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 impl ClientProfile {
     pub(super) fn new(info: Implementation, capabilities: &Capabilities) -> Self {
         let said = |member: &Option<Value>| member.as_ref().is_some_and(Value::is_object);
         let has = |member: &Option<Value>, key: &str| member.as_ref().is_some_and(|it| it[key].is_object());
-        let Capabilities { roots, sampling, elicitation, extensions } = capabilities;
+        let Capabilities { roots, sampling, elicitation, extensions, tasks } = capabilities;
+        let answers_as_task =
+            |kind: &str, method: &str| tasks.as_ref().is_some_and(|tasks| tasks["requests"][kind][method].is_object());
         let url = has(elicitation, "url");
         Self {
             name: short(info.name),
@@ -62,6 +85,12 @@ impl ClientProfile {
             elicit_form: said(elicitation) && (has(elicitation, "form") || !url),
             elicit_url: url,
             apps: has(extensions, APPS_EXTENSION),
+            tasks: ClientTasks {
+                extension: has(extensions, TASKS_EXTENSION),
+                core: said(tasks),
+                elicit: answers_as_task("elicitation", "create"),
+                sample: answers_as_task("sampling", "createMessage"),
+            },
         }
     }
 }

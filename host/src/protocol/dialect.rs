@@ -56,6 +56,17 @@ pub struct Dialect {
     pub features: Features,
 }
 
+/// How a revision has tasks, if it has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskForm {
+    /// It has none.
+    None,
+    /// In its core: the client says which request becomes one (2025-era K).
+    Core,
+    /// As an extension: the server says so, to clients that declare it (2026-07-28 K).
+    Extension,
+}
+
 /// What a revision has. A feature that it lacks is left out of every answer, or degraded.
 #[derive(Debug, Clone, Copy)]
 pub struct Features {
@@ -69,6 +80,8 @@ pub struct Features {
     pub fourth_wave: bool,
     /// Any JSON as structured result; results that say their type, how long they keep and who gave them; own codes.
     pub fifth_wave: bool,
+    /// Work that outlives its request.
+    pub tasks: TaskForm,
     /// An empty event first on every stream, and `retry` before a planned end (2025-era H-09, H-10).
     pub primed_streams: bool,
 }
@@ -79,6 +92,7 @@ const OLDEST: Features = Features {
     third_wave: false,
     fourth_wave: false,
     fifth_wave: false,
+    tasks: TaskForm::None,
     primed_streams: false,
 };
 
@@ -109,6 +123,7 @@ static ALL: [Dialect; STATEFUL_COUNT + 1] = [
             second_wave: true,
             third_wave: true,
             fourth_wave: true,
+            tasks: TaskForm::Core,
             primed_streams: true,
             ..OLDEST
         },
@@ -123,6 +138,7 @@ static ALL: [Dialect; STATEFUL_COUNT + 1] = [
             third_wave: true,
             fourth_wave: true,
             fifth_wave: true,
+            tasks: TaskForm::Extension,
             primed_streams: false,
         },
     },
@@ -160,6 +176,18 @@ impl Dialect {
     #[must_use]
     pub fn negotiate(requested: &str) -> &'static Self {
         Self::stateful(requested).unwrap_or(&ALL[STATEFUL_COUNT - 1])
+    }
+
+    /// The dialect of a revision, of whatever era.
+    #[must_use]
+    pub fn of(revision: &str) -> Option<&'static Self> {
+        ALL.iter().find(|dialect| dialect.revision == revision)
+    }
+
+    /// The method of a name; nothing where the revision lacks it.
+    #[must_use]
+    pub fn method(&self, name: &str) -> Option<Method> {
+        self.era.method(name).filter(|method| self.features.tasks != TaskForm::None || !method.is_of_tasks())
     }
 
     /// All dialects, oldest first.

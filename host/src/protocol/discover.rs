@@ -1,6 +1,6 @@
 //! What a server is and offers, as it tells clients (2025-era L-07, 2026-07-28 V-02, V-04).
 
-use super::{APPS_EXTENSION, Dialect};
+use super::{APPS_EXTENSION, Dialect, TASKS_EXTENSION, TaskForm};
 use serde_json::{Map, Value, json};
 
 /// The extension of skills (2026-07-28 SK).
@@ -15,6 +15,20 @@ pub struct Offered<'a> {
     pub apps: bool,
     /// There are skills.
     pub skills: bool,
+    /// Whether there are tasks, and whether whoever asks can list theirs.
+    pub tasks: OfferedTasks,
+}
+
+/// Whether there are tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OfferedTasks {
+    /// There are none.
+    #[default]
+    None,
+    /// There are, and each is found by its id alone: nobody can tell whose they are (2025-era K-10).
+    ById,
+    /// There are, and each belongs to somebody who is known.
+    Listed,
 }
 
 /// What the server can do, in a dialect's terms.
@@ -29,12 +43,22 @@ pub(super) fn capabilities(dialect: &Dialect, offered: Offered<'_>) -> Value {
     if features.second_wave {
         capabilities["completions"] = json!({});
     }
+    if features.tasks == TaskForm::Core && offered.tasks != OfferedTasks::None {
+        let mut tasks = json!({"cancel": {}, "requests": {"tools": {"call": {}}}});
+        if offered.tasks == OfferedTasks::Listed {
+            tasks["list"] = json!({});
+        }
+        capabilities["tasks"] = tasks;
+    }
     let mut extensions = Map::new();
     if offered.apps && features.fourth_wave {
         extensions.insert(APPS_EXTENSION.to_owned(), json!({}));
     }
     if offered.skills && features.fifth_wave {
         extensions.insert(SKILLS_EXTENSION.to_owned(), json!({"directoryRead": true}));
+    }
+    if features.tasks == TaskForm::Extension && offered.tasks != OfferedTasks::None {
+        extensions.insert(TASKS_EXTENSION.to_owned(), json!({}));
     }
     if !extensions.is_empty() {
         capabilities["extensions"] = extensions.into();
@@ -60,15 +84,24 @@ mod tests {
 
     #[test]
     fn extensions_are_told_where_the_era_has_them_and_only_those_that_are_there() {
-        let offered = Offered { instructions: None, apps: true, skills: true };
+        let offered = Offered { instructions: None, apps: true, skills: true, tasks: OfferedTasks::ById };
         let newest = capabilities(Dialect::newest_stateless(), offered);
         assert_eq!(
             newest["extensions"],
-            json!({"io.modelcontextprotocol/ui": {}, "io.modelcontextprotocol/skills": {"directoryRead": true}})
+            json!({
+                "io.modelcontextprotocol/ui": {},
+                "io.modelcontextprotocol/skills": {"directoryRead": true},
+                "io.modelcontextprotocol/tasks": {},
+            })
         );
+        assert!(newest.get("tasks").is_none(), "2026-07-28 K-19");
         let stateful = capabilities(Dialect::negotiate("2025-11-25"), offered);
         assert_eq!(stateful["extensions"], json!({"io.modelcontextprotocol/ui": {}}));
-        assert!(capabilities(Dialect::negotiate("2025-06-18"), offered).get("extensions").is_none());
+        assert_eq!(stateful["tasks"], json!({"cancel": {}, "requests": {"tools": {"call": {}}}}));
+        let known = Offered { tasks: OfferedTasks::Listed, ..offered };
+        assert_eq!(capabilities(Dialect::negotiate("2025-11-25"), known)["tasks"]["list"], json!({}));
+        let older = capabilities(Dialect::negotiate("2025-06-18"), known);
+        assert!(older.get("extensions").is_none() && older.get("tasks").is_none());
         assert!(capabilities(Dialect::newest_stateless(), Offered::default()).get("extensions").is_none());
     }
 

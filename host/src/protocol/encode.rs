@@ -1,7 +1,7 @@
 //! What an era adds to a result: nothing, or its type, how long it keeps and who gave it (2026-07-28 M-05, M-06, C-01).
 
 use super::initialize::info;
-use super::{AskRequest, CacheHint, Dialect, ServerInfo};
+use super::{AskRequest, CacheHint, Dialect, ServerInfo, TaskForm, TaskShown};
 use crate::wire::{self, Id};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -15,11 +15,13 @@ pub struct ResultBody {
     pub meta: Option<Map<String, Value>>,
     /// How long it keeps, where it does.
     pub cache: Option<CacheHint>,
+    /// It tells of a tool's own failure.
+    pub is_error: bool,
 }
 
 impl From<Bytes> for ResultBody {
     fn from(json: Bytes) -> Self {
-        Self { json, meta: None, cache: None }
+        Self { json, meta: None, cache: None, is_error: false }
     }
 }
 
@@ -105,6 +107,23 @@ impl Encoder {
         let comma = if others == "}" { "" } else { "," };
         let result = format!(r#"{{"resultType":"complete","_meta":{{"{key}":{value}{comma}{others}}}"#);
         wire::result_reply(id, result.as_bytes())
+    }
+
+    /// The reply that says that the call has become a task.
+    #[must_use]
+    pub fn task_created(&self, dialect: &Dialect, id: &Id, task: &TaskShown<'_>) -> Bytes {
+        let members = task.members(dialect);
+        if dialect.features.tasks != TaskForm::Extension {
+            return wire::result_reply(id, json!({"task": members}).to_string().as_bytes());
+        }
+        let mut result = json!({"resultType": "task"});
+        if !self.meta.is_empty() {
+            result["_meta"] = json!(self.meta);
+        }
+        if let Some(result) = result.as_object_mut() {
+            result.extend(members);
+        }
+        wire::result_reply(id, result.to_string().as_bytes())
     }
 
     /// The members of `_meta` of a result, with further ones.

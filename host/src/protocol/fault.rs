@@ -1,7 +1,8 @@
 //! Why a request got no result: symbols within, codes on the wire. The translation happens here, once.
 
-use super::Dialect;
+use super::{Dialect, TASKS_EXTENSION};
 use crate::wire::code;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Whose concern a fault is. Decides the level of its log line.
@@ -87,6 +88,39 @@ pub enum Fault {
         /// The capability.
         capability: String,
     },
+    /// The method is for clients that declare the extension of tasks (2026-07-28 K-12).
+    #[error("the client did not declare the extension '{TASKS_EXTENSION}', which this needs")]
+    TasksNotDeclared,
+    /// The tool runs as a task only (2025-era K-03, 2026-07-28 K-02).
+    #[error("tool '{tool}' runs as a task only: the client must ask for one, or declare that it can follow one")]
+    TaskRequired {
+        /// The tool.
+        tool: String,
+    },
+    /// The tool never runs as a task (2025-era K-03).
+    #[error("tool '{tool}' does not run as a task: leave 'task' out")]
+    TaskForbidden {
+        /// The tool.
+        tool: String,
+    },
+    /// No task of this id is there for whoever asks.
+    #[error("unknown task: it never was, or has expired")]
+    UnknownTask,
+    /// The task has ended already (2025-era K-11).
+    #[error("the task has ended already, as '{status}'")]
+    TaskEnded {
+        /// How.
+        status: &'static str,
+    },
+    /// The task was cancelled: it has no result.
+    #[error("the task was cancelled: it has no result")]
+    TaskCancelled,
+    /// Tasks cannot be kept.
+    #[error("no task can be kept now: {reason}")]
+    TasksUnavailable {
+        /// What the operator should know, free of details of the machine.
+        reason: String,
+    },
     /// The call needs the user at a URL first (2025-era C-17).
     #[error("{message}")]
     UrlRequired {
@@ -163,13 +197,14 @@ fn as_object(capability: &str) -> Value {
 }
 
 /// An error as it goes onto the wire.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WireError {
     /// The JSON-RPC code.
     pub code: i32,
     /// For whoever reads it.
     pub message: String,
     /// Detail for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
 
@@ -185,7 +220,7 @@ impl Fault {
     pub fn owner(&self) -> Owner {
         match self {
             Self::PluginFailed { .. } | Self::PluginStopped { .. } | Self::TimedOut { .. } => Owner::Plugin,
-            Self::Busy | Self::ShuttingDown | Self::HostFailed { .. } => Owner::Host,
+            Self::Busy | Self::ShuttingDown | Self::HostFailed { .. } | Self::TasksUnavailable { .. } => Owner::Host,
             _ => Owner::Client,
         }
     }
@@ -205,6 +240,8 @@ impl Fault {
             | Self::UnsupportedRevision { .. }
             | Self::HeaderMismatch { .. }
             | Self::InvalidRequest { .. }
+            | Self::TasksNotDeclared
+            | Self::TaskRequired { .. }
             | Self::MissingCapability { .. } => Standing::Unacceptable,
             Self::ShuttingDown => Standing::Unavailable,
             _ => Standing::Answered,
@@ -231,7 +268,11 @@ impl Fault {
                 (code::INVALID_REQUEST, None)
             }
             Self::InvalidParams { data, .. } => (code::INVALID_PARAMS, data.clone()),
-            Self::UnknownName { .. } | Self::InvalidMeta { .. } => (code::INVALID_PARAMS, None),
+            Self::UnknownName { .. }
+            | Self::InvalidMeta { .. }
+            | Self::UnknownTask
+            | Self::TaskEnded { .. }
+            | Self::TaskCancelled => (code::INVALID_PARAMS, None),
             Self::UnsupportedRevision { requested } => {
                 let supported: Vec<&str> = Dialect::all_stateless().iter().map(|dialect| dialect.revision).collect();
                 (UNSUPPORTED_PROTOCOL_VERSION, Some(json!({"supported": supported, "requested": requested})))
@@ -240,6 +281,13 @@ impl Fault {
             // 2026-07-28 L-07.
             Self::ResourceNotFound { uri, .. } if own_codes => (code::INVALID_PARAMS, Some(json!({"uri": uri}))),
             Self::ResourceNotFound { uri, .. } => (RESOURCE_NOT_FOUND, Some(json!({"uri": uri}))),
+            Self::TasksNotDeclared | Self::TaskRequired { .. } if own_codes => {
+                let required = json!({"requiredCapabilities": {"extensions": {TASKS_EXTENSION: {}}}});
+                (MISSING_CLIENT_CAPABILITY, Some(required))
+            }
+            Self::TasksNotDeclared | Self::TaskRequired { .. } | Self::TaskForbidden { .. } => {
+                (code::METHOD_NOT_FOUND, None)
+            }
             Self::MissingCapability { capability } if own_codes => {
                 (MISSING_CLIENT_CAPABILITY, Some(json!({"requiredCapabilities": as_object(capability)})))
             }
@@ -257,6 +305,7 @@ impl Fault {
             | Self::Busy
             | Self::ShuttingDown
             | Self::Cancelled
+            | Self::TasksUnavailable { .. }
             | Self::HostFailed { .. } => (code::INTERNAL_ERROR, None),
         };
         WireError { code, message: self.to_string(), data }

@@ -39,6 +39,16 @@ pub enum Method {
     GetSkill,
     /// Lists what is in a folder of resources.
     ReadDirectory,
+    /// Asks how far a task is.
+    GetTask,
+    /// Waits for the result of a task.
+    AwaitTask,
+    /// Lists tasks.
+    ListTasks,
+    /// Answers what a task asks.
+    UpdateTask,
+    /// Cancels a task.
+    CancelTask,
 }
 
 impl Method {
@@ -48,8 +58,15 @@ impl Method {
         match self {
             Self::CallTool | Self::GetPrompt => Some("name"),
             Self::ReadResource => Some("uri"),
+            Self::GetTask | Self::UpdateTask | Self::CancelTask => Some("taskId"),
             _ => None,
         }
+    }
+
+    /// Whether it is about tasks: only revisions with such have it.
+    #[must_use]
+    pub fn is_of_tasks(self) -> bool {
+        matches!(self, Self::GetTask | Self::AwaitTask | Self::ListTasks | Self::UpdateTask | Self::CancelTask)
     }
 }
 
@@ -66,6 +83,10 @@ pub(super) const STATEFUL_METHODS: &[(&str, Method)] = &[
     ("prompts/list", Method::ListPrompts),
     ("completion/complete", Method::Complete),
     ("logging/setLevel", Method::SetLogLevel),
+    ("tasks/get", Method::GetTask),
+    ("tasks/result", Method::AwaitTask),
+    ("tasks/list", Method::ListTasks),
+    ("tasks/cancel", Method::CancelTask),
     ("ping", Method::Ping),
     ("initialize", Method::Initialize),
 ];
@@ -85,4 +106,7 @@ pub(super) const STATELESS_METHODS: &[(&str, Method)] = &[
     ("skills/list", Method::ListSkills),
     ("skills/get", Method::GetSkill),
     ("resources/directory/read", Method::ReadDirectory),
+    ("tasks/get", Method::GetTask),
+    ("tasks/update", Method::UpdateTask),
+    ("tasks/cancel", Method::CancelTask),
 ];

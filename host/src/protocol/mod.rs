@@ -19,15 +19,16 @@ mod params;
 mod request_meta;
 mod result;
 mod shape;
+mod task;
 mod trace;
 mod validate;
 
 pub use answer::AnswerRule;
 pub use ask::{Ask, AskRefused, AskRequest};
 pub use cache::{CacheHint, CacheRule, CacheScope, combined};
-pub use client::{APPS_EXTENSION, ClientProfile, is_client_capability};
-pub use dialect::{Batches, Dialect, Era, Features, STATEFUL_ERA};
-pub use discover::{Offered, discover_result};
+pub use client::{APPS_EXTENSION, ClientProfile, ClientTasks, TASKS_EXTENSION, is_client_capability};
+pub use dialect::{Batches, Dialect, Era, Features, STATEFUL_ERA, TaskForm};
+pub use discover::{Offered, OfferedTasks, discover_result};
 pub use encode::{Encoder, ResultBody};
 pub use era::{Around, EraOf, Protocols};
 pub use fault::{Fault, Owner, Standing, WireError};
@@ -36,10 +37,11 @@ pub use mcp_plugin_api::LogLevel;
 pub use method::Method;
 pub use params::{
     CancelledParams, CompleteParams, CompletionReference, DirectoryParams, ListParams, ListenFilter, ListenParams,
-    Meta, NamedParams, SetLevelParams, UriParams, read_meta, read_params,
+    Meta, NamedParams, SetLevelParams, TaskParams, TaskWanted, UpdateTaskParams, UriParams, read_meta, read_params,
 };
 pub use request_meta::{Claims, RequestMeta};
 pub use result::{ResultError, completion_result, prompt_result, resource_result, tool_error, tool_result};
 pub use shape::{prompt, resource, template, tool};
+pub use task::{RELATED_TASK, TaskShown, TaskStatus, with_related_task};
 pub use trace::TraceContext;
 pub use validate::Validator;

@@ -92,6 +92,35 @@ pub struct DirectoryParams<'a> {
     pub cursor: Option<Text<'a>>,
 }
 
+/// `tasks/get`, `tasks/result`, `tasks/cancel`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskParams<'a> {
+    /// Which task.
+    #[serde(borrow)]
+    pub task_id: Text<'a>,
+}
+
+/// `tasks/update` (2026-07-28 K-10).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateTaskParams<'a> {
+    /// Which task.
+    #[serde(borrow)]
+    pub task_id: Text<'a>,
+    /// What the client answers, by the keys of the questions.
+    #[serde(borrow)]
+    pub input_responses: BTreeMap<String, &'a RawValue>,
+}
+
+/// The task that a client wants its request to become (2025-era K-03).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct TaskWanted {
+    /// For how long it is to be kept, in milliseconds.
+    pub ttl: Option<u64>,
+}
+
 /// `subscriptions/listen` (2026-07-28 N-01).
 #[derive(Debug, Deserialize)]
 pub struct ListenParams {
@@ -115,6 +144,9 @@ pub struct ListenFilter {
     /// Updates of these resources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource_subscriptions: Vec<String>,
+    /// These tasks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub task_ids: Vec<String>,
 }
 
 impl ListenFilter {
@@ -125,7 +157,10 @@ impl ListenFilter {
     pub fn checked(mut self, max: usize) -> Result<Self, Fault> {
         /// They are kept, and repeated to the client.
         const MAX_BYTES: usize = 256 << 10;
-        let uris = &mut self.resource_subscriptions;
+        let (uris, tasks) = (&mut self.resource_subscriptions, &mut self.task_ids);
+        if tasks.len() > max || tasks.iter().map(String::len).sum::<usize>() > MAX_BYTES {
+            return Err(Fault::invalid_params(format!("'taskIds' has more than {max} members or {MAX_BYTES} bytes")));
+        }
         let bytes: usize = uris.iter().map(String::len).sum();
         if uris.len() > max || bytes > MAX_BYTES {
             let reason = format!("'resourceSubscriptions' has more than {max} members or {MAX_BYTES} bytes");
@@ -134,6 +169,8 @@ impl ListenFilter {
         uris.iter().try_for_each(|uri| checked_uri(uri).map(drop))?;
         let mut seen = HashSet::new();
         uris.retain(|uri| seen.insert(uri.clone()));
+        seen.clear();
+        tasks.retain(|task| seen.insert(task.clone()));
         Ok(self)
     }
 }

@@ -1,7 +1,9 @@
 //! What a stateless request says of itself, in `_meta` and beside it (2026-07-28 M-01, R-05).
 
 use super::client::{Capabilities, Implementation};
-use super::{ClientProfile, Dialect, Fault, LogLevel, NamedParams, TraceContext, UriParams, read_meta, read_params};
+use super::{
+    ClientProfile, Dialect, Fault, LogLevel, NamedParams, TaskWanted, TraceContext, UriParams, read_meta, read_params,
+};
 use crate::wire::{Id, Text};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -18,7 +20,9 @@ pub struct RequestMeta<'a> {
     pub request_state: Option<&'a RawValue>,
     name: Option<&'a RawValue>,
     uri: Option<&'a RawValue>,
+    task_id: Option<&'a RawValue>,
     arguments: Option<&'a RawValue>,
+    task: Option<&'a RawValue>,
     /// Whether all of the params were read: what is not here is not there.
     whole: bool,
 }
@@ -56,8 +60,12 @@ struct Params<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     uri: Option<&'a RawValue>,
+    #[serde(borrow, rename = "taskId")]
+    task_id: Option<&'a RawValue>,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    task: Option<&'a RawValue>,
 }
 
 /// Keeps `null` apart from nothing: an ill-typed sign is a sign, and `null` may be a structured result (2026-07-28 L-03).
@@ -86,13 +94,13 @@ impl<'a> RequestMeta<'a> {
     pub fn of(params: Option<&'a RawValue>) -> Self {
         let object = params.filter(|params| params.get().starts_with('{'));
         // One pass over all of it, because every message comes this way.
-        let Some(Params { meta, input_responses, request_state, name, uri, arguments }) =
+        let Some(Params { meta, input_responses, request_state, name, uri, task_id, arguments, task }) =
             object.and_then(|params| serde_json::from_str(params.get()).ok())
         else {
             return Self::default();
         };
         let members = meta.unwrap_or_default();
-        Self { members, input_responses, request_state, name, uri, arguments, whole: true }
+        Self { members, input_responses, request_state, name, uri, task_id, arguments, task, whole: true }
     }
 
     /// The params of `tools/call` and `prompts/get`; the same that [`read_params`] gives, without another pass.
@@ -126,6 +134,21 @@ impl<'a> RequestMeta<'a> {
         }
     }
 
+    /// The task that the client wants the request to become, if it does (2025-era K-03).
+    ///
+    /// # Errors
+    /// [`Fault::InvalidParams`] when that is not well formed.
+    pub fn wanted_task(&self) -> Result<Option<TaskWanted>, Fault> {
+        let wrong = |_| Fault::invalid_params("'task' must be an object whose 'ttl' is a number of milliseconds");
+        let wanted = self.task.filter(|task| task.get() != "null");
+        wanted
+            .map(|task| match task.get().starts_with('{') {
+                true => serde_json::from_str(task.get()).map_err(wrong),
+                false => Err(wrong(serde::de::Error::custom(""))),
+            })
+            .transpose()
+    }
+
     /// What names the request in progress notifications.
     ///
     /// # Errors
@@ -142,7 +165,11 @@ impl<'a> RequestMeta<'a> {
     /// The member of the params that says what the request is about, if it is text.
     #[must_use]
     pub fn subject(&self, key: &str) -> Option<Text<'a>> {
-        let raw = if key == "uri" { self.uri } else { self.name };
+        let raw = match key {
+            "uri" => self.uri,
+            "taskId" => self.task_id,
+            _ => self.name,
+        };
         serde_json::from_str(raw?.get()).ok()
     }
 

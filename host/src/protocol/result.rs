@@ -95,7 +95,8 @@ pub fn tool_result(
         .structured_content
         .is_none_or(|value| features.fifth_wave || (features.third_wave && value.get().starts_with('{')));
     if features.fourth_wave && keeps_structured && !view.has_taken(dialect) {
-        return Ok(one_line(bytes).into());
+        let is_error = view.is_error;
+        return Ok(ResultBody { is_error, ..ResultBody::from(one_line(bytes)) });
     }
     let mut result: Map<String, Value> = serde_json::from_str(text).map_err(wrong_shape)?;
     if !keeps_structured {
@@ -104,7 +105,7 @@ pub fn tool_result(
     if let Some(Value::Array(content)) = result.get_mut("content") {
         content.iter_mut().for_each(|block| degrade_content(dialect, block));
     }
-    Ok(without_taken(dialect, result))
+    Ok(ResultBody { is_error: view.is_error, ..without_taken(dialect, result) })
 }
 
 /// A result without those members; its `_meta` is kept apart, where the era has members of its own there.
@@ -169,8 +170,9 @@ pub fn completion_result(bytes: &[u8], max_bytes: usize) -> Result<ResultBody, R
 
 /// A failed tool's result, for the model to read (2025-era T-08, T-09).
 #[must_use]
-pub fn tool_error(message: &str) -> Bytes {
-    json!({"content": [{"type": "text", "text": message}], "isError": true}).to_string().into()
+pub fn tool_error(message: &str) -> ResultBody {
+    let result = json!({"content": [{"type": "text", "text": message}], "isError": true});
+    ResultBody { is_error: true, ..ResultBody::from(result) }
 }
 
 fn text_of(bytes: &[u8], max: usize) -> Result<&str, ResultError> {
@@ -195,7 +197,7 @@ fn one_line(bytes: Vec<u8>) -> Bytes {
     match serde_json::from_slice::<Value>(&bytes) {
         Ok(value) => value.to_string().into(),
         // The caller has read it as JSON; only nesting beyond serde's bound can fail now.
-        Err(_) => tool_error("the result is nested too deep"),
+        Err(_) => tool_error("the result is nested too deep").json,
     }
 }
 

@@ -1,11 +1,11 @@
 //! What plugins offer, as a dialect writes it in lists.
 
-use super::Dialect;
-use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
+use super::{Dialect, TaskForm};
+use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TaskSupport, TemplateDefinition, ToolDefinition};
 use mcp_plugin_api::{Annotations, Icon};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 /// The members that all items have; those that a dialect lacks are left out.
@@ -69,6 +69,11 @@ pub fn tool(dialect: &Dialect, name: &str, tool: &ToolDefinition) -> Vec<u8> {
     json.pop();
     json.extend_from_slice(br#","inputSchema":"#);
     json.extend_from_slice(&one_line(&tool.input_schema));
+    let support = tool.task.support;
+    if features.tasks == TaskForm::Core && support != TaskSupport::Never {
+        json.extend_from_slice(br#","execution":"#);
+        json.extend_from_slice(&encode(&json!({"taskSupport": support})));
+    }
     // Only objects may be structured results in the stateful era (2025-era T-05, 2026-07-28 L-03).
     if let Some(schema) = tool.output_schema.as_deref().filter(|_| features.third_wave)
         && (features.fifth_wave || is_object_schema(schema))

@@ -1,12 +1,13 @@
 //! From what plugins offer to a snapshot: order, names, clashes.
 
 use super::{Callee, ListKind, MirroredParam, Place, Prompt, Resource, Skill, Snapshot, Template, Tool, skills};
+use crate::call::Timeouts;
 use crate::protocol::{CacheHint, CacheRule, Validator, combined};
 use globset::GlobSet;
 use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// What one plugin offers, and what the operator lets through.
@@ -18,6 +19,17 @@ pub struct Offer {
     pub manifest: Arc<Manifest>,
     /// What the operator lets through.
     pub selection: Selection,
+    /// How long calls may take.
+    pub timeouts: TimeoutRule,
+}
+
+/// How long calls of a plugin may take.
+#[derive(Debug, Clone, Default)]
+pub struct TimeoutRule {
+    /// Of all its tools, resources and prompts.
+    pub all: Timeouts,
+    /// Of some of its tools, by their own names.
+    pub tools: BTreeMap<String, Timeouts>,
 }
 
 /// What the operator lets through of a plugin.
@@ -99,7 +111,7 @@ struct Builder {
 
 impl Builder {
     fn add(&mut self, offer: &Offer) {
-        let Offer { callee, manifest, selection } = offer;
+        let Offer { callee, manifest, selection, timeouts } = offer;
         let plugin = callee.plugin();
         let place = |index| Place { plugin: Arc::clone(plugin), index };
         for (kind, is_in) in [
@@ -125,12 +137,13 @@ impl Builder {
             self.snapshot.tools_by_name.insert(name.clone(), self.snapshot.tools.len());
             let definition = definition.clone();
             let callee = Arc::clone(callee);
-            let tool = Tool { name, place: place(index), definition, callee, input, output, mirrored };
+            let timeouts = timeouts.tools.get(&definition.name).copied().unwrap_or(timeouts.all);
+            let tool = Tool { name, place: place(index), definition, callee, input, output, mirrored, timeouts };
             self.snapshot.tools.push(Arc::new(tool));
         }
         for (index, definition) in manifest.resources.iter().enumerate() {
             if self.claim("resource", &definition.uri, plugin) {
-                self.add_resource(place(index), definition.clone(), callee, cache(definition.cache));
+                self.add_resource(place(index), definition.clone(), callee, cache(definition.cache), timeouts.all);
             }
         }
         for (index, definition) in manifest.skills.iter().enumerate() {
@@ -145,9 +158,9 @@ impl Builder {
                     self.snapshot.skill_files.insert(uri, skill);
                 }
             }
-            self.add_resource(place(manifest.resources.len() + index), listed, callee, cache(None));
-            let (definition, callee) = (definition.clone(), Arc::clone(callee));
-            self.snapshot.skills.push(Skill { place: place(index), definition, callee });
+            self.add_resource(place(manifest.resources.len() + index), listed, callee, cache(None), timeouts.all);
+            let (definition, callee, timeouts) = (definition.clone(), Arc::clone(callee), timeouts.all);
+            self.snapshot.skills.push(Skill { place: place(index), definition, callee, timeouts });
         }
         for (index, definition) in manifest.templates.iter().enumerate() {
             if !self.claim("template", &definition.uri_template, plugin) {
@@ -156,8 +169,9 @@ impl Builder {
             match UriTemplate::parse(&definition.uri_template) {
                 Ok(pattern) => {
                     let (definition, callee) = (definition.clone(), Arc::clone(callee));
-                    let cache = cache(definition.cache);
-                    self.snapshot.templates.push(Template { place: place(index), definition, pattern, callee, cache });
+                    let (place, cache, timeouts) = (place(index), cache(definition.cache), timeouts.all);
+                    let template = Template { place, definition, pattern, callee, cache, timeouts };
+                    self.snapshot.templates.push(template);
                 }
                 Err(error) => self.clashes.push(Clash::Unusable {
                     kind: "template",
@@ -172,7 +186,8 @@ impl Builder {
             if self.claim("prompt", &name, plugin) {
                 let (definition, callee) = (definition.clone(), Arc::clone(callee));
                 self.snapshot.prompts_by_name.insert(name.clone(), self.snapshot.prompts.len());
-                self.snapshot.prompts.push(Prompt { name, place: place(index), definition, callee });
+                let (place, timeouts) = (place(index), timeouts.all);
+                self.snapshot.prompts.push(Prompt { name, place, definition, callee, timeouts });
             }
         }
     }
@@ -202,9 +217,10 @@ impl Builder {
         definition: ResourceDefinition,
         callee: &Arc<dyn Callee>,
         cache: CacheHint,
+        timeouts: Timeouts,
     ) {
         self.snapshot.resources_by_uri.insert(definition.uri.clone(), self.snapshot.resources.len());
-        self.snapshot.resources.push(Resource { place, definition, callee: Arc::clone(callee), cache });
+        self.snapshot.resources.push(Resource { place, definition, callee: Arc::clone(callee), cache, timeouts });
     }
 
     /// The judges of a tool whose plugin does not judge for itself, and the arguments that clients repeat; nothing when a

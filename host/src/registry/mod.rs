@@ -13,7 +13,7 @@ mod mirror;
 mod skills;
 mod suggest;
 
-pub use build::{Clash, Offer, Selection, build};
+pub use build::{Clash, Offer, Selection, TimeoutRule, build};
 pub use callee::{Answer, AnswerFuture, Callee, Operation};
 pub use cursor::Cursor;
 pub use events::{Change, Events};
@@ -22,7 +22,8 @@ pub use mirror::MirroredParam;
 pub use skills::{Skill, page_of};
 pub use suggest::closest;
 
-use crate::protocol::{CacheHint, Dialect, Offered, Validator, combined};
+use crate::call::Timeouts;
+use crate::protocol::{CacheHint, Dialect, Offered, OfferedTasks, Validator, combined};
 use lists::Lists;
 use mcp_plugin_api::manifest::{PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
@@ -55,6 +56,8 @@ pub struct Tool {
     pub output: Option<Validator>,
     /// Arguments that clients repeat in headers.
     pub mirrored: Vec<MirroredParam>,
+    /// How long calls of it may take.
+    pub timeouts: Timeouts,
 }
 
 /// A resource that can be read.
@@ -67,6 +70,8 @@ pub struct Resource {
     pub callee: Arc<dyn Callee>,
     /// How long what is read keeps.
     pub cache: CacheHint,
+    /// How long reading it may take.
+    pub timeouts: Timeouts,
 }
 
 /// A family of resources that can be read.
@@ -81,6 +86,8 @@ pub struct Template {
     pub callee: Arc<dyn Callee>,
     /// How long what is read keeps.
     pub cache: CacheHint,
+    /// How long reading one may take.
+    pub timeouts: Timeouts,
 }
 
 /// How a URI is read.
@@ -92,6 +99,8 @@ pub struct Reading {
     pub cache: CacheHint,
     /// Whether answers that the client gives count once.
     pub single_use: bool,
+    /// How long it may take.
+    pub timeouts: Timeouts,
 }
 
 /// A prompt that can be expanded.
@@ -104,6 +113,8 @@ pub struct Prompt {
     pub definition: PromptDefinition,
     /// Who expands it.
     pub callee: Arc<dyn Callee>,
+    /// How long that may take.
+    pub timeouts: Timeouts,
 }
 
 /// Everything there is, at one moment.
@@ -143,21 +154,24 @@ impl Snapshot {
     /// How a URI is read: as its own resource, a file of a skill, or else by the first template that it fits.
     #[must_use]
     pub fn reading(&self, uri: &str) -> Option<Reading> {
-        if let Some(Resource { callee, cache, definition, .. }) =
+        if let Some(Resource { callee, cache, definition, timeouts, .. }) =
             self.resources_by_uri.get(uri).map(|it| &self.resources[*it])
         {
-            return Some(Reading { callee: Arc::clone(callee), cache: *cache, single_use: definition.single_use });
+            let (callee, single_use) = (Arc::clone(callee), definition.single_use);
+            return Some(Reading { callee, cache: *cache, single_use, timeouts: *timeouts });
         }
         if let Some(skill) = self.skill_files.get(uri).map(|index| &self.skills[*index]) {
             return Some(Reading {
                 callee: Arc::clone(&skill.callee),
                 cache: self.hint(ListKind::Skills),
                 single_use: false,
+                timeouts: skill.timeouts,
             });
         }
-        let Template { callee, cache, definition, .. } =
+        let Template { callee, cache, definition, timeouts, .. } =
             self.templates.iter().find(|template| template.pattern.matches(uri).is_some())?;
-        Some(Reading { callee: Arc::clone(callee), cache: *cache, single_use: definition.single_use })
+        let (callee, single_use) = (Arc::clone(callee), definition.single_use);
+        Some(Reading { callee, cache: *cache, single_use, timeouts: *timeouts })
     }
 
     /// All skills, in order.
@@ -180,8 +194,9 @@ impl Snapshot {
 
     /// What there is beside tools, resources and prompts.
     #[must_use]
-    pub fn offered(&self) -> Offered<'_> {
-        Offered { instructions: self.instructions.as_deref(), apps: self.apps, skills: !self.skills.is_empty() }
+    pub fn offered(&self, tasks: OfferedTasks) -> Offered<'_> {
+        let instructions = self.instructions.as_deref();
+        Offered { instructions, apps: self.apps, skills: !self.skills.is_empty(), tasks }
     }
 
     /// The template of a text.

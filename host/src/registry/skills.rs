@@ -1,6 +1,7 @@
 //! Skills in the catalogue: their entries, and folders as lists of resources (2026-07-28 SK).
 
 use super::{Callee, Cursor, Place};
+use crate::call::Timeouts;
 use mcp_plugin_api::manifest::{ResourceDefinition, SkillDefinition, SkillFile};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct Skill {
     pub definition: SkillDefinition,
     /// Who reads its files.
     pub callee: Arc<dyn Callee>,
+    /// How long that may take.
+    pub timeouts: Timeouts,
 }
 
 impl Skill {

@@ -25,6 +25,7 @@ fn offer(plugin: &str, manifest: Value, selection: Selection) -> Offer {
         callee: Arc::new(Silent(plugin.into())),
         manifest: Arc::new(serde_json::from_value::<Manifest>(manifest).unwrap()),
         selection,
+        timeouts: TimeoutRule::default(),
     }
 }
 
@@ -259,6 +260,7 @@ fn schemas_over_several_lines_stand_on_one() {
         callee: Arc::new(Silent("x".into())),
         manifest: Arc::new(serde_json::from_str::<Manifest>(manifest).unwrap()),
         selection: Selection::default(),
+        timeouts: TimeoutRule::default(),
     };
     let page = build(vec![offer]).0.page(newest(), ListKind::Tools, None, 10);
     assert_eq!(

@@ -1,6 +1,8 @@
 //! The client of a stateless request, as its call sees it: it has answered already, or will with the next request.
 
-use crate::call::{AskError, AskFuture, Asked, LogMessage, OpenAsks, Peer, Progress, SuspendFuture, Teller};
+use crate::call::{
+    AskError, AskFuture, Asked, LogMessage, OpenAsks, Peer, Progress, SuspendFuture, Suspension, Teller,
+};
 use crate::protocol::{Ask, AskRefused, AskRequest, Claims, ClientProfile, Dialect, LogLevel, TraceContext};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -18,6 +20,8 @@ pub struct ReplayPeer {
     trace: Option<TraceContext>,
     teller: Arc<Teller>,
     answers: BTreeMap<String, Box<RawValue>>,
+    /// The function asks what comes before a task, and becomes one.
+    before_task: bool,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -34,6 +38,8 @@ struct State {
     last: Option<Instant>,
     /// The function has said that it waits since then.
     waits: bool,
+    /// What comes before the task is over.
+    task_due: bool,
 }
 
 /// How long a function that does not say that it waits is given to ask more: one that asks from a task of its own, say.
@@ -56,7 +62,13 @@ impl ReplayPeer {
     ) -> Self {
         let Claims { client, log_level, trace, .. } = claims;
         let (state, changed) = (Mutex::default(), Notify::new());
-        Self { dialect, client, log_level, trace, teller, answers, state, changed }
+        Self { dialect, client, log_level, trace, teller, answers, before_task: false, state, changed }
+    }
+
+    /// The same for a function that asks what comes before a task, and becomes one.
+    #[must_use]
+    pub fn before_task(self, before_task: bool) -> Self {
+        Self { before_task, ..self }
     }
 
     /// The answers that the call has used. Others are not carried on: what nobody asked for is ignored.
@@ -143,7 +155,16 @@ impl Peer for ReplayPeer {
         Asked::Suspended
     }
 
-    fn ask(&self, _request: AskRequest) -> AskFuture<'_> {
+    fn begin_task(&self) -> bool {
+        if !self.before_task {
+            return true;
+        }
+        self.state.lock().task_due = true;
+        self.changed.notify_waiters();
+        false
+    }
+
+    fn ask(&self, _key: &str, _request: AskRequest) -> AskFuture<'_> {
         // `consult` never gives a live question.
         Box::pin(std::future::ready(Err(AskError::Gone)))
     }
@@ -184,8 +205,13 @@ impl Peer for ReplayPeer {
                 let changed = self.changed.notified();
                 let settled_at = {
                     let state = self.state.lock();
+                    if state.task_due && state.open.is_empty() && state.steps.is_empty() {
+                        return Suspension::Task;
+                    }
                     match state.last.filter(|_| !state.open.is_empty() && state.steps.is_empty()) {
-                        Some(last) if state.waits || last.elapsed() >= SETTLE => return state.asks(),
+                        Some(last) if state.waits || last.elapsed() >= SETTLE => {
+                            return Suspension::Asks(state.asks());
+                        }
                         last => last.map(|last| last + SETTLE),
                     }
                 };

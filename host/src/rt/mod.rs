@@ -3,11 +3,13 @@
 //! Nothing of MCP is known here.
 
 mod blocking;
+mod clock;
 mod drain;
 mod in_flight;
 mod stdout;
 
 pub use blocking::{Blocking, BlockingError};
+pub use clock::{Clock, Millis};
 pub use drain::{Drain, Phase};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use stdout::take_stdout;

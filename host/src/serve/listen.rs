@@ -4,8 +4,12 @@
 //! that is still true.
 
 use super::Server;
-use crate::protocol::{Encoder, Fault, ListenFilter, ListenParams, read_params};
+use super::tasks::detailed;
+use crate::call::Principal;
+use crate::protocol::{ClientProfile, Dialect, Encoder, Fault, ListenFilter, ListenParams, TaskForm, read_params};
 use crate::registry::{Change, ListKind};
+use crate::runner::Runner;
+use crate::task::TaskId;
 use crate::wire::{self, Id};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -38,13 +42,19 @@ enum Pending {
     Prompts,
     Resources,
     Resource(String),
+    Task(TaskId),
 }
 
 impl Listener {
     /// Keeps a change, if it was asked for (2026-07-28 N-04).
     fn take(&self, change: &Change) {
-        let ListenFilter { tools_list_changed, prompts_list_changed, resources_list_changed, resource_subscriptions } =
-            &self.filter;
+        let ListenFilter {
+            tools_list_changed,
+            prompts_list_changed,
+            resources_list_changed,
+            resource_subscriptions,
+            ..
+        } = &self.filter;
         let (wanted, pending) = match change {
             Change::List(ListKind::Tools) => (*tools_list_changed, Pending::Tools),
             Change::List(ListKind::Prompts) => (*prompts_list_changed, Pending::Prompts),
@@ -54,9 +64,20 @@ impl Listener {
             Change::Resource(uri) => (resource_subscriptions.contains(uri), Pending::Resource(uri.clone())),
         };
         if wanted {
-            self.pending.lock().insert(pending);
-            self.changed.notify_one();
+            self.keep(pending);
         }
+    }
+
+    /// Keeps the change of a task, if it was asked for.
+    fn take_task(&self, id: &TaskId) {
+        if self.filter.task_ids.iter().any(|wanted| wanted == id.as_str()) {
+            self.keep(Pending::Task(id.clone()));
+        }
+    }
+
+    fn keep(&self, pending: Pending) {
+        self.pending.lock().insert(pending);
+        self.changed.notify_one();
     }
 }
 
@@ -65,6 +86,20 @@ impl Listeners {
     pub(super) fn announce(&self, change: &Change) {
         let open: Vec<_> = self.open.lock().iter().filter_map(Weak::upgrade).collect();
         open.iter().for_each(|listener| listener.take(change));
+    }
+
+    /// Tells all streams of a change of a task.
+    pub(super) fn announce_task(&self, id: &TaskId) {
+        let open: Vec<_> = self.open.lock().iter().filter_map(Weak::upgrade).collect();
+        open.iter().for_each(|listener| listener.take_task(id));
+    }
+
+    /// Some changes of tasks were missed: every task that is followed may have changed.
+    pub(super) fn announce_all_tasks(&self) {
+        let open: Vec<_> = self.open.lock().iter().filter_map(Weak::upgrade).collect();
+        for listener in open {
+            listener.filter.task_ids.iter().for_each(|id| listener.keep(Pending::Task(TaskId::of(id))));
+        }
     }
 
     /// How many are open.
@@ -90,8 +125,13 @@ pub enum Channel {
 /// A stream of changes, as its transport writes it. Dropping it ends it.
 pub struct Subscription {
     listener: Arc<Listener>,
+    /// Where tasks are found, and whose they must be.
+    tasks: Option<(Arc<Runner>, Principal)>,
+    dialect: &'static Dialect,
     id: Id,
     channel: Channel,
+    /// Tasks that are honoured.
+    task_ids: Vec<String>,
     end: CancellationToken,
     farewell: Bytes,
     stage: Stage,
@@ -133,16 +173,27 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Bytes> {
         match self.stage {
             Stage::Opening => {
+                self.honour_tasks().await;
                 self.stage = Stage::Open;
-                let honoured = json!({"notifications": self.listener.filter});
+                let mut honoured = self.listener.filter.clone();
+                honoured.task_ids.clone_from(&self.task_ids);
+                let honoured = json!({"notifications": honoured});
                 Some(self.tagged("notifications/subscriptions/acknowledged", &honoured))
             }
             Stage::Open => {
                 let listener = Arc::clone(&self.listener);
                 loop {
-                    let pending = listener.pending.lock().pop_first();
+                    // Taken out when it was told: what is read of a task may take a while.
+                    let pending = listener.pending.lock().first().cloned();
                     if let Some(pending) = pending {
-                        return Some(self.told(&pending));
+                        let told = self.told(&pending).await;
+                        let mut waiting = listener.pending.lock();
+                        waiting.remove(&pending);
+                        drop(waiting);
+                        match told {
+                            Some(told) => return Some(told),
+                            None => continue,
+                        }
                     }
                     tokio::select! {
                         () = listener.changed.notified() => {}
@@ -165,13 +216,33 @@ impl Subscription {
         }
     }
 
-    fn told(&self, pending: &Pending) -> Bytes {
-        match pending {
+    /// Only tasks that whoever listens may see are honoured (2026-07-28 K-14).
+    async fn honour_tasks(&mut self) {
+        let Some((runner, principal)) = &self.tasks else {
+            return;
+        };
+        let mut found = Vec::new();
+        for id in &self.listener.filter.task_ids {
+            if runner.find(id, principal, TaskForm::Extension).await.is_ok() {
+                found.push(id.clone());
+            }
+        }
+        self.task_ids = found;
+    }
+
+    async fn told(&self, pending: &Pending) -> Option<Bytes> {
+        Some(match pending {
             Pending::Tools => self.tagged("notifications/tools/list_changed", &json!({})),
             Pending::Prompts => self.tagged("notifications/prompts/list_changed", &json!({})),
             Pending::Resources => self.tagged("notifications/resources/list_changed", &json!({})),
             Pending::Resource(uri) => self.tagged("notifications/resources/updated", &json!({"uri": uri})),
-        }
+            Pending::Task(id) => {
+                let (runner, principal) =
+                    self.tasks.as_ref().filter(|_| self.task_ids.iter().any(|it| it == id.as_str()))?;
+                let task = runner.find(id.as_str(), principal, TaskForm::Extension).await.ok()?;
+                self.tagged("notifications/tasks", &detailed(self.dialect, &task).into())
+            }
+        })
     }
 
     /// A notification that says which stream it is of, by the id as the client wrote it (2026-07-28 N-03).
@@ -187,9 +258,22 @@ impl Subscription {
 
 impl Server {
     /// Opens a stream of changes.
-    pub(super) fn listen(&self, id: &Id, params: Option<&RawValue>) -> Result<Subscription, Fault> {
+    pub(super) fn listen(
+        &self,
+        id: &Id,
+        params: Option<&RawValue>,
+        (principal, client): (&Principal, &ClientProfile),
+    ) -> Result<Subscription, Fault> {
         let ListenParams { notifications: filter } = read_params(params)?;
+        let wants_tasks = !filter.task_ids.is_empty();
         let mut filter = filter.checked(self.limits.max_subscribed_resources)?;
+        // 2026-07-28 K-12.
+        if wants_tasks && self.runner.is_some() && !client.tasks.extension {
+            return Err(Fault::TasksNotDeclared);
+        }
+        if self.runner.is_none() {
+            filter.task_ids.clear();
+        }
         // Only what is served is honoured, and said to be (2026-07-28 N-02).
         let snapshot = self.registry().snapshot();
         filter.resource_subscriptions.retain(|uri| snapshot.reading(uri).is_some());
@@ -203,7 +287,17 @@ impl Server {
         drop(open);
         let end = self.listeners.end.clone();
         let farewell = farewell(&self.encoder, id);
-        Ok(Subscription { listener, id: id.clone(), channel: Channel::Own, end, farewell, stage: Stage::Opening })
+        Ok(Subscription {
+            tasks: self.runner.clone().filter(|_| wants_tasks).map(|runner| (runner, principal.clone())),
+            dialect: Dialect::newest_stateless(),
+            task_ids: Vec::new(),
+            listener,
+            id: id.clone(),
+            channel: Channel::Own,
+            end,
+            farewell,
+            stage: Stage::Opening,
+        })
     }
 }
 

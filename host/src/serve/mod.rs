@@ -10,6 +10,7 @@ mod round;
 mod server;
 mod stateful;
 mod stateless;
+mod tasks;
 
 pub use listen::{Channel, Subscription};
 pub use server::{Reply, Server, ServerFace, ServerLimits};

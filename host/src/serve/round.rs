@@ -54,7 +54,7 @@ impl Server {
             Err(Fault::UrlRequired { data, .. }) => {
                 if let Some(message) = url_refused(&conversation, &data) {
                     let result = match round.method {
-                        Method::CallTool => Ok(Resolution::Complete(tool_error(message).into())),
+                        Method::CallTool => Ok(Resolution::Complete(tool_error(message))),
                         _ => Err(Fault::AskFailed { message: message.to_owned() }),
                     };
                     return self.reply(dialect, &id, result);

@@ -2,12 +2,15 @@
 //! reply.
 
 use super::listen::Listeners;
+use super::stateless::Cancel;
+use super::tasks::Followers;
 use crate::call::Call;
-use crate::dispatch::{Beginning, Dispatcher, Incoming, Outcome, Resolution};
+use crate::dispatch::{Beginning, Dispatcher, Incoming, Outcome, Resolution, TaskWish};
 use crate::protocol::{Dialect, Encoder, Fault, Method, Owner, Protocols, RequestMeta, ServerInfo, Standing};
 use crate::registry::Registry;
 use crate::replay::Rounds;
 use crate::rt::{Drain, InFlight, Phase};
+use crate::runner::Runner;
 use crate::session::{Session, SessionLimits, Store};
 use crate::wire::{self, Id, Request};
 use bytes::Bytes;
@@ -50,10 +53,26 @@ pub struct Server {
     pub(super) calls: InFlight,
     pub(super) store: Store,
     pub(super) rounds: Rounds,
+    /// Nothing where the operator wants no tasks.
+    pub(super) runner: Option<Arc<Runner>>,
+    pub(super) followers: Followers,
     pub(super) listeners: Listeners,
     /// Sessions over pipes, which live as long as their pipe and are in no store.
     pub(super) pipes: Mutex<Vec<Weak<Session>>>,
     drain: Drain,
+}
+
+/// What a request asks for, as far as that is known before it is dispatched.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// What its client speaks.
+    pub(super) dialect: &'static Dialect,
+    /// What it wants.
+    pub(super) method: Method,
+    /// What its params say beside that.
+    pub(super) meta: &'a RequestMeta<'a>,
+    /// Whether it may become a task.
+    pub(super) tasks: TaskWish,
 }
 
 /// A reply, and how far its request came.
@@ -74,6 +93,7 @@ impl Server {
         limits: ServerLimits,
         store: Store,
         rounds: Rounds,
+        runner: Option<Arc<Runner>>,
         drain: Drain,
     ) -> Self {
         Self {
@@ -86,6 +106,8 @@ impl Server {
             limits,
             store,
             rounds,
+            runner,
+            followers: Followers::default(),
             drain,
         }
     }
@@ -149,10 +171,8 @@ impl Server {
     /// not the end of the host.
     pub(super) fn run(
         &self,
-        dialect: &'static Dialect,
-        method: Method,
         request: &Request<'_>,
-        meta: &RequestMeta<'_>,
+        asked: Asked<'_>,
         span: &Span,
         begin: &dyn Fn(Beginning<'_>) -> Result<Arc<Call>, Fault>,
     ) -> Outcome {
@@ -162,7 +182,8 @@ impl Server {
             span.record("call", tracing::field::display(call.id));
             Ok(call)
         };
-        let incoming = Incoming { dialect, method, params: request.params, meta, begin: &begin };
+        let Asked { dialect, method, meta, tasks } = asked;
+        let incoming = Incoming { dialect, method, params: request.params, meta, tasks, begin: &begin };
         let _entered = span.enter();
         let dispatched = std::panic::catch_unwind(AssertUnwindSafe(|| self.dispatcher.dispatch(&incoming)));
         dispatched.unwrap_or_else(|_| Outcome::Now(Err(panicked())))
@@ -174,8 +195,8 @@ impl Server {
             Ok(Resolution::Complete(body)) => {
                 Reply { bytes: self.encoder.complete(dialect, id, &body), standing: Standing::Answered }
             }
-            Ok(Resolution::InputRequired { .. }) => {
-                refusal(dialect, id, &Fault::HostFailed { reason: "a session's call was suspended".to_owned() })
+            Ok(Resolution::InputRequired { .. } | Resolution::Task(_)) => {
+                refusal(dialect, id, &Fault::HostFailed { reason: "a call was suspended that cannot be".to_owned() })
             }
             Err(fault) => refusal(dialect, id, &fault),
         }
@@ -200,6 +221,19 @@ pub(super) async fn guarded(
     outcome: impl Future<Output = Result<Resolution, Fault>> + Send,
 ) -> Result<Resolution, Fault> {
     AssertUnwindSafe(outcome).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+}
+
+/// Waits for an answer out of a store, unless its client wants none any more; a panic in it is a fault.
+pub(super) async fn guarded_with<T>(
+    cancelled: &Cancel,
+    answer: impl Future<Output = Result<T, Fault>> + Send,
+) -> Option<Result<T, Fault>> {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    tokio::select! {
+        biased;
+        () = cancelled.cancelled() => None,
+        answer = answer => Some(answer.unwrap_or_else(|_| Err(panicked()))),
+    }
 }
 
 fn panicked() -> Fault {

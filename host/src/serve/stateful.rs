@@ -1,7 +1,7 @@
 //! One message of a session, from the envelope to the reply.
 
 use super::Server;
-use super::server::{guarded, refusal, span_of};
+use super::server::{Asked, guarded, refusal, span_of};
 use crate::call::{Call, Deadline, Principal, Teller};
 use crate::dispatch::{Beginning, Outcome, Resolution};
 use crate::outlet::Outlet;
@@ -103,7 +103,8 @@ impl Server {
             "session opened"
         );
         let snapshot = self.registry().snapshot();
-        let result = initialize_result(session.dialect, &self.face.info, snapshot.offered());
+        let tasks = self.offered_tasks(&session.principal);
+        let result = initialize_result(session.dialect, &self.face.info, snapshot.offered(tasks));
         wire::result_reply(&request.id, result.to_string().as_bytes())
     }
 
@@ -117,7 +118,7 @@ impl Server {
         outlet: &Arc<dyn Outlet>,
     ) -> Answer {
         let dialect = session.dialect;
-        let Some(method) = dialect.era.method(&request.method) else {
+        let Some(method) = dialect.method(&request.method) else {
             let method = request.method.chars().take(100).collect();
             return self.now(dialect, &request.id, Err(Fault::UnknownMethod { method }));
         };
@@ -175,16 +176,26 @@ impl Server {
                 return self.now(dialect, &request.id, Err(Fault::InvalidRequest { reason }));
             }
         };
+        if method.is_of_tasks() {
+            return self.stateful_task(session, method, request, outlet, (permit, admitted));
+        }
+        let (wish, wanted) = match self.wish(session, method, meta) {
+            Ok(wish) => wish,
+            Err(fault) => return self.now(dialect, &request.id, Err(fault)),
+        };
         let span = span_of(dialect, request);
         let teller = OnceLock::new();
-        let begin = |_: Beginning<'_>| {
+        let begin = |beginning: Beginning<'_>| {
             let told = Arc::new(Teller::new(Arc::clone(outlet), meta.progress_token()?.as_ref()));
             let peer = SessionPeer::new(Arc::clone(session), Arc::clone(&told));
             let _ = teller.set(told);
-            let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
+            let deadline = Deadline::new(beginning.timeouts.call, beginning.timeouts.max_call);
             Ok(Arc::new(Call::new(Arc::new(peer), deadline, admitted.cancel.clone())))
         };
-        match self.run(dialect, method, request, meta, &span, &begin) {
+        match self.run(request, Asked { dialect, method, meta, tasks: wish }, &span, &begin) {
+            Outcome::Now(Ok(Resolution::Task(due))) => {
+                self.begin_stateful(session, request, meta, (due, wanted), (permit, admitted))
+            }
             Outcome::Now(result) => {
                 teller.get().inspect(|teller| teller.end());
                 self.now(dialect, &request.id, result)
@@ -206,7 +217,7 @@ impl Server {
         }
     }
 
-    fn now(&self, dialect: &Dialect, id: &Id, result: Result<Resolution, Fault>) -> Answer {
+    pub(super) fn now(&self, dialect: &Dialect, id: &Id, result: Result<Resolution, Fault>) -> Answer {
         Answer::Now(self.reply(dialect, id, result).bytes)
     }
 

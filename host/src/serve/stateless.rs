@@ -3,7 +3,7 @@
 use super::Server;
 use super::listen::Subscription;
 use super::round::{Conversation, Round};
-use super::server::{Reply, guarded, refusal, span_of};
+use super::server::{Asked, Reply, guarded, refusal, span_of};
 use crate::call::{Call, Deadline, Peer, Principal, Teller};
 use crate::dispatch::{self, Outcome, Resolution};
 use crate::outlet::Outlet;
@@ -79,8 +79,13 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    fn new(token: CancellationToken) -> Self {
+    pub(super) fn new(token: CancellationToken) -> Self {
         Self { token, by_client: Arc::default() }
+    }
+
+    /// Resolves when the client wants no answer.
+    pub(super) async fn cancelled(&self) {
+        self.token.cancelled().await;
     }
 
     /// The client wants no answer.
@@ -119,7 +124,7 @@ impl Server {
             mirror.check_revision(&claims.revision).map_err(|fault| (newest, fault))?;
         }
         let dialect = claims.dialect().map_err(|fault| (newest, fault))?;
-        let method = dialect.era.method(&request.method);
+        let method = dialect.method(&request.method);
         if let Some(mirror) = mirror {
             mirror.check_method(&request.method).map_err(|fault| (dialect, fault))?;
             if let Some(subject) = method.and_then(Method::subject).and_then(|key| meta.subject(key)) {
@@ -130,12 +135,19 @@ impl Server {
             let method = request.method.chars().take(100).collect();
             return Err((dialect, Fault::UnknownMethod { method }));
         };
+        if method.is_of_tasks() {
+            self.check_task_client(method, &claims.client).map_err(|fault| (dialect, fault))?;
+        }
         if self.is_draining() {
             return Err((dialect, Fault::ShuttingDown));
         }
         if method == Method::Listen {
-            let subscription = self.listen(&request.id, request.params).map_err(|fault| (dialect, fault))?;
+            let listener = (asked.principal, &claims.client);
+            let subscription = self.listen(&request.id, request.params, listener).map_err(|fault| (dialect, fault))?;
             return Ok(StatelessAnswer::Listen(subscription));
+        }
+        if method.is_of_tasks() {
+            return Ok(self.stateless_task(asked, dialect, method, &claims));
         }
         Ok(self.answer(asked, dialect, method, claims, outlet))
     }
@@ -158,6 +170,7 @@ impl Server {
         }
         // No child of the host's: every call would take the lock of that one, and most are over at once.
         let token = CancellationToken::new();
+        let wish = self.stateless_wish(&claims.client);
         let claims = Cell::new(Some(claims));
         let conversation = OnceLock::new();
         let begin = |beginning: dispatch::Beginning<'_>| {
@@ -168,8 +181,9 @@ impl Server {
             // A handler begins one call.
             let claims = claims.take().ok_or_else(|| Fault::HostFailed { reason: "a second call".to_owned() })?;
             let teller = Arc::new(Teller::new(Arc::clone(outlet), claims.progress_token.as_ref()));
-            let peer = Arc::new(ReplayPeer::new(dialect, claims, Arc::clone(&teller), retry.answers.clone()));
-            let deadline = Deadline::after(self.dispatcher.limits().call_timeout);
+            let peer = ReplayPeer::new(dialect, claims, Arc::clone(&teller), retry.answers.clone());
+            let peer = Arc::new(peer.before_task(beginning.before_task));
+            let deadline = Deadline::new(beginning.timeouts.call, beginning.timeouts.max_call);
             let call = Call::new(Arc::clone(&peer) as Arc<dyn Peer>, deadline, token.clone());
             let call = Arc::new(call.with_recorded(retry.recorded.clone()));
             if meta.is_retry() {
@@ -187,7 +201,7 @@ impl Server {
             });
             Ok(call)
         };
-        let outcome = self.run(dialect, method, request, meta, &span, &begin);
+        let outcome = self.run(request, Asked { dialect, method, meta, tasks: wish }, &span, &begin);
         let round = || Round {
             dialect,
             id: request.id.clone(),
@@ -207,6 +221,16 @@ impl Server {
                 }
                 StatelessAnswer::Now(self.reply(dialect, &request.id, result))
             }
+            Outcome::Now(Ok(Resolution::Task(due))) => {
+                let (server, round) = (Arc::clone(self), round());
+                let cancel = Cancel::new(token);
+                let begun = async move {
+                    let reply = server.begin_stateless(round, conversation.into_inner(), due).await;
+                    drop(permit);
+                    Some(reply)
+                };
+                StatelessAnswer::Later(Box::pin(begun.instrument(span)), cancel)
+            }
             Outcome::Now(result) => StatelessAnswer::Now(self.end_round(round(), conversation.into_inner(), result)),
             Outcome::Later(outcome) => {
                 let (server, round) = (Arc::clone(self), round());
@@ -219,6 +243,9 @@ impl Server {
                     if cancelled.by_client.load(Ordering::Acquire) {
                         conversation.get().inspect(|it| it.teller.end());
                         return None;
+                    }
+                    if let Ok(Resolution::Task(due)) = result {
+                        return Some(server.begin_stateless(round, conversation.into_inner(), due).await);
                     }
                     Some(server.end_round(round, conversation.into_inner(), result))
                 };

@@ -72,7 +72,7 @@ impl Peer for SessionPeer {
         }
     }
 
-    fn ask(&self, request: AskRequest) -> AskFuture<'_> {
+    fn ask(&self, _key: &str, request: AskRequest) -> AskFuture<'_> {
         Box::pin(self.session.ask(self.teller.outlet(), request))
     }
 }

@@ -54,6 +54,9 @@ impl Mark {
                 "meta",
                 "ui",
                 "single_use",
+                "task",
+                "restart",
+                "asks_first",
             ],
             Self::Resource => {
                 &["name", "title", "mime", "inline", "icon", "priority", "size", "meta", "app", "cache", "single_use"]
@@ -112,6 +115,11 @@ impl Options {
 
     fn find(&self, name: &str) -> Option<&(Ident, Value)> {
         self.named.iter().find(|(ident, _)| ident == name)
+    }
+
+    /// Where an option stands.
+    pub(crate) fn name(&self, name: &str) -> Option<&Ident> {
+        self.find(name).map(|(ident, _)| ident)
     }
 
     /// An option whose value is any expression.

@@ -3,7 +3,7 @@
 use crate::arguments::{take_variables, tool_arguments};
 use crate::attributes::{Doc, Mark, Options, check_name};
 use crate::function::{Function, Output, ends_with, inside};
-use crate::quoted::{APP_MIME_TYPE, check_page, icons, metas, quoted, some, tool_hints};
+use crate::quoted::{APP_MIME_TYPE, check_page, icons, metas, quoted, some, task, tool_hints};
 use crate::skills;
 use crate::uri;
 use proc_macro2::TokenStream;
@@ -144,6 +144,9 @@ impl Code {
         }
         let single_use = options.flag("single_use")?.unwrap_or(false);
         tool.extend(quote!(.single_use(#single_use)));
+        if let Some(task) = task(options)? {
+            tool.extend(quote!(.task(#task)));
+        }
         let result = function.output.as_result();
         let run = function.run(&quote! {
             private::tool_work(#result.and_then(|value| (&private::Probe::<#ty>::NEW).tool_result(value)))

@@ -3,7 +3,7 @@
 use crate::attributes::Options;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Error, Expr, LitStr, Result};
+use syn::{Error, Expr, Ident, LitStr, Result};
 
 /// Text as an `Option<&str>`.
 pub(super) fn quoted(text: Option<&String>) -> TokenStream {
@@ -68,4 +68,50 @@ pub(super) fn tool_hints(options: &Options) -> Result<TokenStream> {
         }
     }
     Ok(quote!(private::ToolHints { #fields ..::core::default::Default::default() }))
+}
+
+/// How a tool's calls become tasks; nothing where they do not.
+pub(super) fn task(options: &Options) -> Result<Option<TokenStream>> {
+    let restart = word(options, "restart", &[("fail", "Fail"), ("rerun", "Rerun")])?;
+    let asks_first = options.flag("asks_first")?;
+    let support = [("never", "Never"), ("optional", "Optional"), ("required", "Required")];
+    let support = match word(options, "task", &support)? {
+        Some(support) if support != "Never" => support,
+        _ => {
+            for (name, is_there) in [("restart", restart.is_some()), ("asks_first", asks_first == Some(true))] {
+                if let Some(option) = options.name(name).filter(|_| is_there) {
+                    let message =
+                        format!("`{name}` is about tasks: add `task = \"optional\"` or `task = \"required\"`");
+                    return Err(Error::new_spanned(option, message));
+                }
+            }
+            return Ok(None);
+        }
+    };
+    let is_inline = options.flag("inline")?.unwrap_or(false);
+    if let Some(inline) = options.name("inline").filter(|_| is_inline) {
+        let message = "an `inline` function is over at once, and so is never a task: leave one of them out";
+        return Err(Error::new_spanned(inline, message));
+    }
+    let on_restart = restart.unwrap_or_else(|| format_ident!("Fail"));
+    let asks_first = asks_first.unwrap_or(false);
+    Ok(Some(quote!(private::TaskDefinition {
+        support: private::TaskSupport::#support,
+        on_restart: private::OnRestart::#on_restart,
+        asks_first: #asks_first,
+    })))
+}
+
+/// An option that is one of several words, as the variant that it stands for.
+fn word(options: &Options, name: &str, words: &[(&str, &str)]) -> Result<Option<Ident>> {
+    let Some(text) = options.string(name)? else {
+        return Ok(None);
+    };
+    match words.iter().find(|(word, _)| *word == text.value()) {
+        Some((_, variant)) => Ok(Some(format_ident!("{variant}"))),
+        None => {
+            let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            Err(Error::new_spanned(&text, format!("`{name}` is one of {}", known.join(", "))))
+        }
+    }
 }

@@ -92,6 +92,12 @@ pub mod op {
     /// Call context, request: answers when the call is cancelled.
     pub const CANCELLED: &str = "cancelled";
 
+    /// Call context, request: what comes before the task is over. Replies `null` where the call goes on, as a task or as a
+    /// call that becomes none; [`super::failure::SUSPENDED`] where it is run again as a task.
+    pub const BEGIN_TASK: &str = "begin-task";
+    /// Call context, request: keeps how far a task is. `{"value"}`. Replies when it is kept.
+    pub const CHECKPOINT: &str = "checkpoint";
+
     /// Call context, notify: nothing; the function waits, and the questions that it has open are all that it will ask for
     /// now. A host that cannot wait for answers ends the call then, and runs it again with them.
     pub const WAITING: &str = "waiting";
@@ -106,6 +112,8 @@ pub mod op {
     /// Call context, query: `{"name", "version", "elicit_form", "elicit_url", "sample", "sample_tools", "roots", "progress",
     /// "apps"}`.
     pub const CLIENT: &str = "client";
+    /// Call context, query: `{"id"}` of the task that the call runs for, with `{"checkpoint"}`, the last one, if there is one.
+    pub const TASK: &str = "task";
     /// Call context, query: `{"traceparent"?, "tracestate"?, "baggage"?}`, the trace that the call is part of.
     pub const TRACE: &str = "trace";
 }

@@ -1,7 +1,7 @@
 //! The reference plugin: one of everything that a plugin can offer.
 //!
 //! The tools named `test_…`, the resources and the prompts are those that the official conformance suite calls; what it
-//! does not exercise stands beside them. A file for each kind: `content`, `asking`, `rounds`, `limits`. This one is
+//! does not exercise stands beside them. A file for each kind: `content`, `asking`, `rounds`, `tasks`, `limits`. This one is
 //! long because a plugin is one block of functions, and there is one of everything.
 
 #![allow(non_snake_case, reason = "the suite names an argument `resourceUri`")]
@@ -10,6 +10,7 @@ mod asking;
 mod content;
 mod limits;
 mod rounds;
+mod tasks;
 
 use mcp_plugin_api::prelude::*;
 use mcp_plugin_api::{Error, Roots, serde_json};
@@ -483,6 +484,44 @@ impl Everything {
     #[prompt]
     async fn test_sometimes_prompt(&self) -> &'static str {
         "here now"
+    }
+
+    /// Computes for a while; a task for clients that follow such.
+    #[tool(task = "optional", restart = "rerun", idempotent)]
+    async fn slow_compute(&self, ctx: &Context, seconds: f64, label: Option<String>) -> Result<String> {
+        tasks::compute(ctx, seconds, label.as_deref()).await
+    }
+
+    /// Fails after a while, as a task only.
+    #[tool(task = "required")]
+    async fn failing_job(&self) -> Result<String> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Err(Error::new("the job failed"))
+    }
+
+    /// Fails as a request, not as a tool.
+    #[tool(task = "optional")]
+    async fn protocol_error_job(&self) -> Result<String> {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Err(Error::invalid_params("the job cannot be done with these params"))
+    }
+
+    /// Deletes nothing, but asks whether to.
+    #[tool(task = "optional", restart = "rerun")]
+    async fn confirm_delete(&self, ctx: &Context, filename: String) -> Result<String> {
+        tasks::delete(ctx, &filename).await
+    }
+
+    /// Asks for two things at a time.
+    #[tool(task = "optional", restart = "rerun")]
+    async fn multi_input(&self, ctx: &Context) -> Result<String> {
+        tasks::two_answers(ctx).await
+    }
+
+    /// Asks for a name, and greets in a task.
+    #[tool(task = "required", restart = "rerun", asks_first)]
+    async fn test_tool_with_task(&self, ctx: &Context) -> Result<String> {
+        tasks::greeting(ctx).await
     }
 
     /// Shows or hides a tool, so that the list of tools changes.

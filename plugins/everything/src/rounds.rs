@@ -8,7 +8,7 @@ fn name_form() -> Form {
 }
 
 /// Text of a field, if the user sent it.
-fn field(answer: Answer<Value>, name: &str) -> Option<String> {
+pub(crate) fn field(answer: Answer<Value>, name: &str) -> Option<String> {
     answer.accepted().and_then(|form| form[name].as_str().map(str::to_owned))
 }
 

@@ -2,7 +2,7 @@
 
 use super::HostSide;
 use super::library::lent;
-use crate::call::{AskError, Asked, Call, LogMessage, Progress};
+use crate::call::{AskError, Asked, Call, Kept, LogMessage, Progress};
 use crate::protocol::{Ask, LogLevel};
 use crate::rt::InFlightGuard;
 use mcp_plugin_api::abi::foreign::{FfiFuture, ROption, RSlice, RStr, RVec};
@@ -35,7 +35,7 @@ impl CallSide {
         match op {
             op::PROGRESS => {
                 if let Some(ProgressPayload { progress, total, message }) = read(payload) {
-                    peer.progress(Progress { done: progress, total, message });
+                    self.call.progress(Progress { done: progress, total, message });
                 }
             }
             op::LOG => {
@@ -82,12 +82,21 @@ impl CallSide {
                 }));
             }
             op::ONCE_PUT => {
-                let recorded = read(payload).map(|RecordPayload { key, value }| {
-                    self.call.record(key.clone(), value);
-                    self.call.end_step(&key);
-                });
-                return ready(recorded.map(|()| Ok(Value::Null)));
+                let Some(RecordPayload { key, value }) = read(payload) else {
+                    return ready(None);
+                };
+                self.call.record(key.clone(), value.clone());
+                self.call.end_step(&key);
+                return self.keep(Kept::Step { key, value });
             }
+            op::CHECKPOINT => {
+                let Some(CheckpointPayload { value }) = read(payload) else {
+                    return ready(None);
+                };
+                return self.keep(Kept::Checkpoint(value));
+            }
+            op::BEGIN_TASK if self.call.peer.begin_task() => return ready(Some(Ok(Value::Null))),
+            op::BEGIN_TASK => return self.when_withdrawn(None),
             _ => return ready(None),
         };
         let Some((key, ask)) = ask else {
@@ -104,18 +113,34 @@ impl CallSide {
             }
             Asked::Live(request) => {
                 let call = Arc::clone(&self.call);
-                self.spawned(async move { answered(call.ask(request).await) })
+                self.spawned(async move { answered(call.ask(&key, request).await) })
             }
-            Asked::Suspended => {
-                let withdrawn = self.call.cancel.clone();
-                let open = OpenAsk { call: Arc::clone(&self.call), key };
-                into_foreign(async move {
-                    withdrawn.cancelled().await;
-                    drop(open);
-                    Reply::RErr(failed(failure::SUSPENDED, "the call is run again with the answer", None))
-                })
-            }
+            Asked::Suspended => self.when_withdrawn(Some(OpenAsk { call: Arc::clone(&self.call), key })),
         }
+    }
+
+    /// Tells who asked to unwind, once the call is ended to be run again.
+    fn when_withdrawn(&self, open: Option<OpenAsk>) -> FfiFuture<Reply> {
+        let withdrawn = self.call.cancel.clone();
+        into_foreign(async move {
+            withdrawn.cancelled().await;
+            drop(open);
+            Reply::RErr(failed(failure::SUSPENDED, "the call is run again", None))
+        })
+    }
+
+    /// Keeps something for a later run, where there may be one.
+    fn keep(&self, kept: Kept) -> FfiFuture<Reply> {
+        let call = Arc::clone(&self.call);
+        if call.peer.task().is_none() {
+            return ready(Some(Ok(Value::Null)));
+        }
+        self.spawned(async move {
+            if let Some(keeping) = call.peer.keep(kept) {
+                keeping.await.map_err(|error| failed(failure::INTERNAL, &error.to_string(), None))?;
+            }
+            Ok(b"null".to_vec())
+        })
     }
 
     fn when_cancelled(&self) -> FfiFuture<Reply> {
@@ -179,6 +204,14 @@ impl CallApi for CallSide {
                         progress: self.call.peer.wants_progress(),
                         apps: client.apps,
                     })
+                }
+                op::TASK => {
+                    let task = self.call.peer.task()?;
+                    let mut told = json!({"id": task.id});
+                    if let Some(checkpoint) = task.checkpoint {
+                        told["checkpoint"] = checkpoint;
+                    }
+                    told
                 }
                 op::TRACE => {
                     let trace = self.call.trace()?;
@@ -245,6 +278,11 @@ struct KeyPayload {
 #[derive(Deserialize)]
 struct RecordPayload {
     key: String,
+    value: Value,
+}
+
+#[derive(Deserialize)]
+struct CheckpointPayload {
     value: Value,
 }
 

@@ -1,0 +1,108 @@
+//! From a call that is to become a task to its record.
+
+use super::{Runner, unavailable};
+use crate::call::Principal;
+use crate::dispatch::TaskDue;
+use crate::protocol::{ClientProfile, Dialect, Fault};
+use crate::task::{Outcome, Question, Running, Stage, Task, TaskId, Told, Work, change};
+use mcp_plugin_api::manifest::OnRestart;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A call that is to become a task.
+pub struct Order {
+    /// What its client speaks.
+    pub dialect: &'static Dialect,
+    /// Whose it will be.
+    pub owner: Principal,
+    /// What its client can do.
+    pub client: ClientProfile,
+    /// What is to be done.
+    pub due: TaskDue,
+    /// With which arguments.
+    pub arguments: Option<Box<RawValue>>,
+    /// What the client has answered before.
+    pub answers: BTreeMap<String, Box<RawValue>>,
+    /// For how long it is to be kept, if the client says it.
+    pub ttl: Option<Duration>,
+    /// How the client hears of progress and logs.
+    pub told: Tell,
+}
+
+/// How the client of a task hears of progress and logs, once the task has a name.
+pub type Tell = Box<dyn FnOnce(&TaskId) -> Option<Told> + Send>;
+
+impl Runner {
+    /// Keeps a new task, and begins it.
+    ///
+    /// # Errors
+    /// [`Fault::TasksUnavailable`] when it cannot be kept: then nothing is done. [`Fault::ShuttingDown`].
+    ///
+    /// # Cancel safety
+    /// When this is dropped before it resolves, nobody has the task's name, and it is cancelled.
+    pub async fn begin(self: &Arc<Self>, order: Order) -> Result<Task, Fault> {
+        let task = self.record(&order)?;
+        let Order { arguments, told, .. } = order;
+        let (send, kept) = oneshot::channel();
+        let runner = Arc::clone(self);
+        // A task of its own, so that what is kept is run or cancelled, whatever becomes of whoever asks.
+        self.drain.spawn_work(async move {
+            if let Err(error) = runner.store.insert(task.clone()).await {
+                let _ = send.send(Err(unavailable(error)));
+                return;
+            }
+            tracing::debug!(task = %task.id, tool = %task.work.tool, "a task was created");
+            if send.send(Ok(task.clone())).is_err() {
+                let _ = runner.cancel(&task.id).await;
+                return;
+            }
+            let told = told(&task.id);
+            runner.run(task, arguments, told).await;
+        });
+        kept.await.unwrap_or(Err(Fault::ShuttingDown))
+    }
+
+    /// The record of a new task.
+    fn record(&self, order: &Order) -> Result<Task, Fault> {
+        let no_random = |_| Fault::HostFailed { reason: "no random bits".to_owned() };
+        let now = self.clock.now();
+        let TaskDue { tool, on_restart, recorded, .. } = &order.due;
+        let answers = order.answers.iter();
+        let running = Running {
+            closed: answers.map(|(key, answer)| (key.clone(), Question::Answered(answer.clone()))).collect(),
+            recorded: recorded.clone(),
+            ..Running::default()
+        };
+        Ok(Task {
+            id: TaskId::random().map_err(no_random)?,
+            owner: order.owner.clone(),
+            dialect: order.dialect,
+            created: now,
+            updated: now,
+            ttl: Some(order.ttl.unwrap_or(self.limits.default_ttl).min(self.limits.max_ttl)),
+            poll_interval: self.limits.poll_interval,
+            version: 0,
+            runner: self.id.clone(),
+            work: Work {
+                tool: tool.clone(),
+                // What is never run again need not be known on disk.
+                arguments: order.arguments.clone().filter(|_| *on_restart == OnRestart::Rerun),
+                client: order.client.clone(),
+                on_restart: *on_restart,
+            },
+            message: None,
+            stage: running.begun().into(),
+        })
+    }
+
+    /// Ends a task that is not run, or not any more.
+    pub(super) async fn end(&self, id: &TaskId, outcome: Outcome) {
+        let ended = change(&*self.store, id, || self.clock.now(), |it: Running| Stage::from(it.ended(outcome.clone())));
+        if let Err(error) = ended.await {
+            tracing::error!(task = %id, %error, "the end of a task cannot be written");
+        }
+    }
+}

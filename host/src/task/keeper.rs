@@ -1,0 +1,274 @@
+//! Whoever holds the record of a running task: writes down what its function does, and hears of what others do to it.
+
+use super::store::Change;
+use super::{Ended, Outcome, Question, Running, Stage, StoreError, Task, TaskId, TaskStore, Watch, change};
+use crate::call::{AskError, Kept, NotKept, Progress};
+use crate::protocol::AskRequest;
+use crate::rt::Clock;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Holds the record of one running task.
+pub struct Keeper {
+    store: Arc<dyn TaskStore>,
+    clock: Clock,
+    id: TaskId,
+    watch: Watch,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Questions whose function waits.
+    waiting: HashMap<String, Vec<Answering>>,
+    shown: Shown,
+}
+
+type Answering = oneshot::Sender<Result<Box<RawValue>, AskError>>;
+
+/// What the record tells of progress, and when it may tell more: each word is a write to disk.
+struct Shown {
+    next: Instant,
+    every: Duration,
+    pending: Option<String>,
+}
+
+/// What a task's function does.
+pub(super) enum Order {
+    Ask { key: String, request: AskRequest, answer: Answering },
+    Withdraw { key: String },
+    Keep { kept: Kept, done: oneshot::Sender<Result<(), NotKept>> },
+    Progress(Progress),
+}
+
+/// How a keeper left its task.
+#[derive(Debug)]
+pub enum Left {
+    /// It has ended in this way, and nobody has ended it before.
+    Ended(Outcome),
+    /// Somebody else has ended it, or its time is over: its function is to be stopped.
+    Taken,
+}
+
+/// A record is told of progress this often at most.
+const MIN_SHOWN: Duration = Duration::from_secs(1);
+
+/// How soon a store that does not work is tried again, and how soon at last.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Questions that one task may put in its life: they are all kept.
+const MAX_QUESTIONS: usize = 1000;
+
+impl Keeper {
+    /// A keeper of a task, and where its function's orders go.
+    pub(super) fn new(store: Arc<dyn TaskStore>, clock: Clock, task: &Task) -> (Self, mpsc::UnboundedSender<Order>) {
+        let (send, orders) = mpsc::unbounded_channel();
+        let watch = store.changes().watch(&task.id);
+        let every = task.poll_interval.max(MIN_SHOWN);
+        let shown = Shown { next: Instant::now(), every, pending: None };
+        let keeper = Self { store, clock, id: task.id.clone(), watch, orders, waiting: HashMap::new(), shown };
+        (keeper, send)
+    }
+
+    /// Keeps the record while `work` is done, and ends it with what that gives. When somebody else ends the task, `work` is
+    /// dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work`, and leaves the task running in its record.
+    pub async fn keep(mut self, work: impl Future<Output = Outcome>) -> Left {
+        let mut work = std::pin::pin!(work);
+        // Whoever has ended it before this began to watch is not told of.
+        if self.look().await {
+            return Left::Taken;
+        }
+        loop {
+            let show_at = self.shown.pending.is_some().then_some(self.shown.next);
+            tokio::select! {
+                biased;
+                outcome = &mut work => return self.end(outcome).await,
+                () = self.watch.changed() => {
+                    if self.look().await {
+                        return Left::Taken;
+                    }
+                }
+                Some(order) = self.orders.recv() => self.take(order).await,
+                () = until(show_at) => self.show().await,
+            }
+        }
+    }
+
+    /// Looks what others have done. Whether the task is over.
+    async fn look(&mut self) -> bool {
+        match self.store.get(&self.id).await {
+            Ok(Some(task)) => match task.running() {
+                Some(running) => {
+                    self.deliver(running);
+                    false
+                }
+                None => true,
+            },
+            Ok(None) => true,
+            Err(error) => {
+                tracing::warn!(task = %self.id, %error, "a task cannot be read");
+                false
+            }
+        }
+    }
+
+    /// Gives answers to whoever waits for them.
+    fn deliver(&mut self, running: &Running) {
+        self.waiting.retain(|key, waiting| {
+            let Some(answer) = running.answer(key) else {
+                return true;
+            };
+            for answering in waiting.drain(..) {
+                let _ = answering.send(answer.clone());
+            }
+            false
+        });
+    }
+
+    async fn take(&mut self, order: Order) {
+        match order {
+            Order::Ask { key, request, answer } => self.ask(key, request, answer).await,
+            Order::Withdraw { key } => self.withdraw(&key).await,
+            Order::Keep { kept, done } => {
+                let kept = self
+                    .change(|mut running| {
+                        match kept.clone() {
+                            Kept::Step { key, value } => drop(running.recorded.insert(key, value)),
+                            Kept::Checkpoint(value) => running.checkpoint = Some(value),
+                        }
+                        running.into()
+                    })
+                    .await;
+                let _ = done.send(match kept {
+                    Ok(Change::Done(_)) => Ok(()),
+                    Ok(Change::Ended(_) | Change::Gone) => Err(NotKept("the task is over".to_owned())),
+                    Err(error) => Err(NotKept(error.to_string())),
+                });
+            }
+            Order::Progress(progress) => {
+                self.shown.pending = Some(progress_text(&progress));
+            }
+        }
+    }
+
+    async fn ask(&mut self, key: String, request: AskRequest, answer: Answering) {
+        let refuse = |reason: String, answer: Answering| drop(answer.send(Err(AskError::Refused(reason))));
+        let current = match self.store.get(&self.id).await {
+            Ok(current) => current,
+            Err(error) => return refuse(error.to_string(), answer),
+        };
+        let Some(running) = current.as_ref().and_then(Task::running) else {
+            drop(answer.send(Err(AskError::Cancelled)));
+            return;
+        };
+        if running.open.get(&key).is_some_and(|open| *open != request) {
+            return refuse(format!("two questions have the key '{key}'; give each one of its own"), answer);
+        }
+        if running.open.len() + running.closed.len() >= MAX_QUESTIONS {
+            return refuse(format!("a task puts at most {MAX_QUESTIONS} questions"), answer);
+        }
+        self.waiting.entry(key.clone()).or_default().push(answer);
+        match self.change(|running| running.asked(&key, request.clone()).into()).await {
+            Ok(Change::Done(task)) => {
+                if let Some(running) = task.running() {
+                    self.deliver(running);
+                }
+            }
+            Ok(Change::Ended(_) | Change::Gone) => drop(self.waiting.remove(&key)),
+            Err(error) => {
+                for answering in self.waiting.remove(&key).into_iter().flatten() {
+                    refuse(error.to_string(), answering);
+                }
+            }
+        }
+    }
+
+    /// Nobody waits for an answer any more, unless two did.
+    async fn withdraw(&mut self, key: &str) {
+        if let Some(waiting) = self.waiting.get_mut(key) {
+            waiting.retain(|answering| !answering.is_closed());
+            if !waiting.is_empty() {
+                return;
+            }
+            self.waiting.remove(key);
+        }
+        if let Err(error) = self.change(|running| running.closed(key, Question::Withdrawn).into()).await {
+            tracing::warn!(task = %self.id, %error, "a question of a task cannot be withdrawn");
+        }
+    }
+
+    /// Tells of progress in the record.
+    async fn show(&mut self) {
+        self.shown.next = Instant::now() + self.shown.every;
+        let Some(message) = self.shown.pending.take() else {
+            return;
+        };
+        let Ok(Some(task)) = self.store.get(&self.id).await else {
+            return;
+        };
+        if let Ok(next) = task.next(self.clock.now(), Stage::from) {
+            // Somebody was quicker, or it cannot be written: the next word will do.
+            let _ = self.store.replace(Task { message: Some(message), ..next }).await;
+        }
+    }
+
+    async fn change(&self, step: impl Fn(Running) -> Stage + Send) -> Result<Change, StoreError> {
+        change(&*self.store, &self.id, || self.clock.now(), step).await
+    }
+
+    /// Ends the task. What was done is not lost because a disk is full for a while: it is tried again until it is written, or
+    /// the process ends.
+    async fn end(self, mut outcome: Outcome) -> Left {
+        let mut wait = RETRY.0;
+        loop {
+            match self.change(|running| running.ended(outcome.clone()).into()).await {
+                Ok(Change::Done(_)) => return Left::Ended(outcome),
+                Ok(Change::Ended(_) | Change::Gone) => return Left::Taken,
+                // More room may never come, so this is said instead, which is small.
+                Err(error @ StoreError::TooLarge { .. }) => {
+                    tracing::warn!(task = %self.id, %error, "the result of a task is not kept");
+                    outcome = Outcome::Error(crate::protocol::WireError {
+                        code: crate::wire::code::INTERNAL_ERROR,
+                        message: format!("its result is not kept: {error}"),
+                        data: None,
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(task = %self.id, %error, "the end of a task cannot be written; it is tried again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+}
+
+/// Resolves at a time; never without one.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Progress in words, for clients that see the record only.
+fn progress_text(progress: &Progress) -> String {
+    const MAX_CHARS: usize = 500;
+    let done = progress.done;
+    let text = match (&progress.message, progress.total) {
+        (Some(message), Some(total)) => format!("{message} ({done} of {total})"),
+        (Some(message), None) => message.clone(),
+        (None, Some(total)) => format!("{done} of {total}"),
+        (None, None) => format!("{done}"),
+    };
+    text.chars().take(MAX_CHARS).collect()
+}
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        ended.outcome().clone()
+    }
+}

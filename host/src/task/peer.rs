@@ -1,0 +1,149 @@
+//! The client of a task, as its function sees it: it is asked by the record, and hears what its era lets it hear.
+
+use super::keeper::Order;
+use super::{Keeper, Task, TaskStore};
+use crate::call::{
+    AskError, AskFuture, Asked, KeepFuture, Kept, LogMessage, NotKept, Peer, Progress, TaskOfCall, Teller,
+};
+use crate::protocol::{Ask, AskRefused, AskRequest, ClientProfile, Dialect, LogLevel};
+use crate::rt::Clock;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How a client hears of a task's progress and logs, in the era that has such; nothing of it outlives a restart.
+pub struct Told {
+    /// Where they are told.
+    pub teller: Arc<Teller>,
+    /// The least level of log messages that the client wants.
+    pub least: Box<dyn Fn() -> LogLevel + Send + Sync>,
+}
+
+/// The client's side of a task.
+pub struct TaskPeer {
+    id: String,
+    dialect: &'static Dialect,
+    client: ClientProfile,
+    told: Option<Told>,
+    answers: HashMap<String, Box<RawValue>>,
+    checkpoint: Mutex<Option<serde_json::Value>>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl TaskPeer {
+    /// The client's side of a task, and who keeps its record. `told` is how its client hears of progress and logs.
+    #[must_use]
+    pub fn new(store: Arc<dyn TaskStore>, clock: Clock, task: &Task, told: Option<Told>) -> (Arc<Self>, Keeper) {
+        let (keeper, orders) = Keeper::new(store, clock, task);
+        let running = task.running().cloned().unwrap_or_default();
+        let answers = running.closed.keys().filter_map(|key| Some((key.clone(), running.answer(key)?.ok()?)));
+        let peer = Self {
+            id: task.id.as_str().to_owned(),
+            dialect: task.dialect,
+            client: task.work.client.clone(),
+            told,
+            answers: answers.collect(),
+            checkpoint: Mutex::new(running.checkpoint),
+            orders,
+        };
+        (Arc::new(peer), keeper)
+    }
+}
+
+/// A question that waits; it is withdrawn when this is dropped without an answer.
+struct OpenAsk<'a> {
+    peer: &'a TaskPeer,
+    key: String,
+    answered: bool,
+}
+
+impl Drop for OpenAsk<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // Without a keeper the task is over.
+            let _ = self.peer.orders.send(Order::Withdraw { key: std::mem::take(&mut self.key) });
+        }
+    }
+}
+
+impl Peer for TaskPeer {
+    fn client(&self) -> &ClientProfile {
+        &self.client
+    }
+
+    fn wants_progress(&self) -> bool {
+        true
+    }
+
+    fn progress(&self, progress: Progress) {
+        if let Some(told) = &self.told {
+            told.teller.progress(progress.clone());
+        }
+        let _ = self.orders.send(Order::Progress(progress));
+    }
+
+    fn log(&self, message: LogMessage) {
+        if let Some(told) = &self.told
+            && message.level >= (told.least)()
+        {
+            told.teller.log(message);
+        }
+    }
+
+    fn release(&self, _retry: Duration) {
+        // Its client has no connection that waits.
+    }
+
+    fn elicitation_done(&self, _id: &str) {
+        // Its client asks how it stands.
+    }
+
+    fn consult(&self, key: &str, ask: Ask) -> Asked {
+        let request = match ask.request(self.dialect, &self.client) {
+            Ok(request) => request,
+            Err(AskRefused::MissingCapability(capability)) => {
+                return Asked::Answered(Err(AskError::MissingCapability(capability.to_owned())));
+            }
+            Err(other) => return Asked::Answered(Err(AskError::Refused(other.to_string()))),
+        };
+        // What was answered before the task began, or before a restart.
+        let rule = request.answer_rule();
+        match self.answers.get(key).filter(|answer| rule.check(answer).is_ok()) {
+            Some(answer) => Asked::Answered(Ok(answer.clone())),
+            None => Asked::Live(request),
+        }
+    }
+
+    fn ask(&self, key: &str, request: AskRequest) -> AskFuture<'_> {
+        let key = key.to_owned();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let asked = Order::Ask { key: key.clone(), request, answer };
+            self.orders.send(asked).map_err(|_| AskError::Cancelled)?;
+            let mut open = OpenAsk { peer: self, key, answered: false };
+            let answer = answered.await.unwrap_or(Err(AskError::Cancelled));
+            open.answered = true;
+            answer
+        })
+    }
+
+    fn task(&self) -> Option<TaskOfCall> {
+        Some(TaskOfCall { id: self.id.clone(), checkpoint: self.checkpoint.lock().clone() })
+    }
+
+    fn keep(&self, kept: Kept) -> Option<KeepFuture<'_>> {
+        Some(Box::pin(async move {
+            let over = || NotKept("the task is over".to_owned());
+            let (done, written) = oneshot::channel();
+            self.orders.send(Order::Keep { kept: kept.clone(), done }).map_err(|_| over())?;
+            written.await.map_err(|_| over())??;
+            if let Kept::Checkpoint(value) = kept {
+                *self.checkpoint.lock() = Some(value);
+            }
+            Ok(())
+        }))
+    }
+}
