@@ -10,8 +10,10 @@ use crate::runner::Runner;
 use crate::serve::Server;
 use crate::session::Store;
 use crate::skill;
-use crate::task::{Closed, DiskStore, MemoryStore, TaskStore};
-use crate::transport::http::{Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, router};
+use crate::task::{DiskError, DiskStore, MemoryStore, TaskStore};
+use crate::transport::http::{
+    Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, TasksHealth, router,
+};
 use crate::transport::stdio;
 use std::fs::File;
 use std::sync::Arc;
@@ -55,36 +57,42 @@ impl App {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
         let runner = settings.tasks.as_ref().map(|tasks| runner(tasks, &dispatcher, &drain)).transpose();
-        let (rounds, runner) = match rounds(settings.request_state).and_then(|rounds| Ok((rounds, runner?))) {
-            Ok(both) => both,
-            Err(error) => {
-                supervisor.stop_all(STOP_GRACE).await;
-                return Err(error.into());
-            }
-        };
+        let (rounds, runner) =
+            match rounds(settings.request_state).map_err(ServeError::from).and_then(|it| Ok((it, runner?))) {
+                Ok(both) => both,
+                Err(error) => {
+                    supervisor.stop_all(STOP_GRACE).await;
+                    return Err(error);
+                }
+            };
         let ledger = Arc::clone(rounds.ledger());
         let (face, limits) = (settings.face, settings.server);
-        if let Some(runner) = &runner {
-            runner.take_up().await;
-        }
         let server =
             Arc::new(Server::new(dispatcher, face, limits, store.clone(), rounds, runner.clone(), drain.clone()));
-        drain.spawn(Arc::clone(&server).announce_changes());
-        drain.spawn(Arc::clone(&server).announce_tasks());
-        drain.spawn(sweep(store.clone(), ledger, runner, drain.clone()));
-        if let Some(address) = settings.http {
-            let listener = match Listener::bind(address, settings.http_limits).await {
-                Ok(listener) => listener,
+        let listener = match settings.http {
+            None => None,
+            Some(address) => match Listener::bind(address, settings.http_limits).await {
+                Ok(listener) => Some(listener),
                 Err(error) => {
                     supervisor.stop_all(STOP_GRACE).await;
                     return Err(error.into());
                 }
-            };
+            },
+        };
+        // Only now, when nothing can keep the host from serving: what is taken up is begun.
+        if let Some(runner) = &runner {
+            runner.take_up().await;
+        }
+        drain.spawn(Arc::clone(&server).announce_changes());
+        drain.spawn(Arc::clone(&server).announce_tasks());
+        drain.spawn(sweep(store.clone(), ledger, runner.clone(), drain.clone()));
+        if let Some(listener) = listener {
             if let Some(address) = listener.address() {
                 tracing::info!("listening on http://{address}/mcp");
             }
             let health = Arc::new(AppHealth {
                 supervisor: Arc::clone(&supervisor),
+                runner: runner.clone(),
                 server: Arc::clone(&server),
                 started: Instant::now(),
             });
@@ -127,6 +135,9 @@ pub enum ServeError {
     /// Its address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Tasks cannot be kept, now or later.
+    #[error("tasks cannot be kept")]
+    Tasks(#[from] DiskError),
     /// What clients carry cannot be sealed.
     #[error("the key of 'requestState' cannot be used")]
     Key(#[from] KeyError),
@@ -151,17 +162,16 @@ fn rounds(config: RequestState) -> Result<Rounds, KeyError> {
 }
 
 /// Who runs tasks. Where they cannot be kept on disk the host serves all the same, and says so to whoever wants one.
-fn runner(tasks: &Tasks, dispatcher: &Dispatcher, drain: &Drain) -> Result<Arc<Runner>, KeyError> {
+fn runner(tasks: &Tasks, dispatcher: &Dispatcher, drain: &Drain) -> Result<Arc<Runner>, ServeError> {
     let store: Arc<dyn TaskStore> = match &tasks.folder {
         None => Arc::new(MemoryStore::new(tasks.store)),
-        Some(folder) => match DiskStore::open(folder, tasks.store) {
-            Ok(store) => Arc::new(store),
-            Err(error) => {
-                let reason = chain(&error);
-                tracing::error!(%reason, "no task can be kept");
-                Arc::new(Closed::new(reason))
+        Some(folder) => {
+            let (store, problem) = DiskStore::open(folder, tasks.store)?;
+            if let Some(problem) = problem {
+                tracing::error!(reason = chain(&problem), "no task can be kept; it is tried again");
             }
-        },
+            Arc::new(store)
+        }
     };
     let runner = Runner::new(dispatcher.clone(), store, tasks.runner, Clock::start(), drain.clone());
     Ok(Arc::new(runner.map_err(|_| KeyError::NoRandom)?))
@@ -177,6 +187,7 @@ async fn sweep(store: Store, ledger: Arc<Ledger>, runner: Option<Arc<Runner>>, d
         }
         if let Some(runner) = &runner {
             runner.expire().await;
+            runner.take_up().await;
         }
         let ledger = Arc::clone(&ledger);
         let _ = tokio::task::spawn_blocking(move || ledger.sweep()).await;
@@ -213,6 +224,7 @@ async fn exit_at_the_next_signal() {
 
 struct AppHealth {
     supervisor: Arc<Supervisor>,
+    runner: Option<Arc<Runner>>,
     server: Arc<Server>,
     started: Instant,
 }
@@ -236,6 +248,10 @@ impl Health for AppHealth {
             sessions: self.server.sessions().len(),
             subscriptions: self.server.subscriptions(),
             calls: self.server.calls(),
+            tasks: self.runner.as_ref().map(|runner| {
+                let (running, waiting) = runner.busy();
+                TasksHealth { kept: runner.store().count(), running, waiting }
+            }),
             plugins,
             problems,
         }
@@ -252,11 +268,11 @@ pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
             .map(|report| {
                 let file = report.path.file_name().map(|name| name.to_string_lossy().into_owned());
                 let name = report.metadata.as_ref().map(|metadata| metadata.name.clone());
-                let calls = instances
+                let instance = instances
                     .iter()
                     .filter(|_| matches!(report.state, PluginState::Ready))
-                    .find(|instance| name.as_deref() == Some(&**instance.plugin()))
-                    .map_or(0, |instance| instance.calls());
+                    .find(|instance| name.as_deref() == Some(&**instance.plugin()));
+                let (deaf_calls, oldest_deaf) = instance.map(|it| it.deaf_calls()).unwrap_or_default();
                 let (state, reason) = match &report.state {
                     PluginState::Ready => ("ready", None),
                     PluginState::Disabled => ("disabled", None),
@@ -269,7 +285,9 @@ pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
                     state,
                     reason,
                     required: report.required,
-                    calls,
+                    calls: instance.map_or(0, |instance| instance.calls()),
+                    deaf_calls,
+                    oldest_deaf_seconds: oldest_deaf.map(|oldest| oldest.as_secs()),
                 }
             })
             .collect();

@@ -48,7 +48,7 @@ fn a_call_that_never_returns_is_given_up() {
     let (mut host, mut client) = Host::with(&["guest", "hello"]).config(config).serve_stdio();
     client.initialize("2025-11-25");
     let reply = client.ask(&call(1, "never_returns", json!({})));
-    assert_eq!(reply["error"]["message"], "plugin 'guest' did not answer within 0 seconds");
+    assert_eq!(reply["error"]["message"], "plugin 'guest' did not answer within 200ms");
     assert_unaffected(&mut client);
     client.close();
     assert_eq!(host.wait().code(), Some(0), "the end does not wait for it");

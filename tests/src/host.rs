@@ -38,6 +38,8 @@ pub struct HostBuilder {
     config: String,
     binary: Option<PathBuf>,
     environment: Vec<(String, String)>,
+    user: Option<u32>,
+    ignored_signal: Option<String>,
 }
 
 /// A host that runs. It is killed when this is dropped.
@@ -56,7 +58,14 @@ impl Host {
     pub fn with(plugins: &[&str]) -> HostBuilder {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
-        let builder = HostBuilder { folder, config: String::new(), binary: None, environment: Vec::new() };
+        let builder = HostBuilder {
+            folder,
+            config: String::new(),
+            binary: None,
+            environment: Vec::new(),
+            user: None,
+            ignored_signal: None,
+        };
         plugins.iter().fold(builder, |builder, plugin| builder.file(&plugin_file(plugin)))
     }
 
@@ -116,6 +125,12 @@ impl Host {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.builder.take().expect("a host that runs")
+    }
+
+    /// Kills it without a word, where it stands.
+    pub fn stop_now(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Sends it a signal, such as `TERM`.
@@ -185,6 +200,27 @@ impl HostBuilder {
         self
     }
 
+    /// Runs it as another user, who may read what it needs. For tests that run as root, whom no permission stops.
+    #[must_use]
+    pub fn as_user(mut self, user: u32) -> Self {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            chown(&folder, Some(user), None).unwrap();
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+            folders.extend(fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).filter(|path| path.is_dir()));
+        }
+        self.user = Some(user);
+        self
+    }
+
+    /// Runs it with a signal ignored, such as `XFSZ`.
+    #[must_use]
+    pub fn ignoring(mut self, signal: &str) -> Self {
+        self.ignored_signal = Some(signal.to_owned());
+        self
+    }
+
     /// Sets an environment variable.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
@@ -198,11 +234,32 @@ impl HostBuilder {
         let config = self.folder.path().join("config.toml");
         let own = format!("state_dir = {:?}\n{}", self.folder.path().join("state"), self.config);
         fs::write(&config, own).unwrap();
-        let mut command = Command::new(self.binary.clone().unwrap_or_else(|| artifact("mcp-host")));
+        let binary = self.binary.clone().unwrap_or_else(|| artifact("mcp-host"));
+        let mut command = match &self.ignored_signal {
+            None => Command::new(self.reachable(binary)),
+            Some(signal) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\"")).arg(binary);
+                shell
+            }
+        };
+        if let Some(user) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+        }
         command.args(words).arg("--config").arg(config).arg("--plugins-dir").arg(self.plugins());
         command.env_remove("MCP_HOST_CONFIG").env_remove("MCP_HOST_LOG");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The binary, where the user can reach it.
+    fn reachable(&self, binary: PathBuf) -> PathBuf {
+        if self.user.is_none() {
+            return binary;
+        }
+        let copy = self.folder.path().join("mcp-host");
+        fs::copy(binary, &copy).unwrap();
+        copy
     }
 
     /// Starts it on HTTP, and waits until it listens.

@@ -153,6 +153,49 @@ impl Http {
         self.initialize_with(crate::initialize(revision))
     }
 
+    /// Posts a request and gives status and reply. Without a reply: whether a part of one came.
+    ///
+    /// # Errors
+    /// `true` when a response was cut off.
+    pub fn outcome(&self, path: &str, headers: &[(String, String)], request: &Value) -> Result<(u16, Value), bool> {
+        let connect = || {
+            let stream = TcpStream::connect(self.address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok::<_, std::io::Error>(stream)
+        };
+        let mut stream = connect().map_err(|_| false)?;
+        let body = request.to_string();
+        let mut head = format!("POST {path} HTTP/1.1\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        stream.write_all(head.as_bytes()).map_err(|_| false)?;
+        let mut reply = Stream::read(stream);
+        if reply.status == 0 {
+            return Err(false);
+        }
+        let status = reply.status;
+        if reply.header("content-type") == Some("text/event-stream") {
+            let messages = reply.messages();
+            let reply = messages.into_iter().find(|it| it["id"] == request["id"] && it.get("method").is_none());
+            return reply.map(|reply| (status, reply)).ok_or(true);
+        }
+        serde_json::from_str(&reply.whole().body).map(|reply| (status, reply)).map_err(|_| true)
+    }
+
+    /// Posts a stateless request, and gives the connection: it is closed when that is dropped.
+    #[must_use]
+    pub fn stream_begun(&self, request: &Value) -> TcpStream {
+        self.begin("POST", "/mcp", &self.stateless_headers(request), request.to_string().as_bytes())
+    }
+
+    /// Posts a request and gives its reply, of whatever status; nothing where the host is not there, or leaves meanwhile.
+    #[must_use]
+    pub fn try_exchange(&self, path: &str, headers: &[(String, String)], request: &Value) -> Option<Value> {
+        self.outcome(path, headers, request).ok().map(|(_, reply)| reply)
+    }
+
     /// Posts a request and gives its reply, out of JSON or the end of a stream.
     #[track_caller]
     #[must_use]

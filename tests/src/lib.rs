@@ -6,16 +6,19 @@
 #![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 mod build;
+pub mod chaos;
 mod host;
 mod http;
 mod stateless;
 mod stdio;
+mod tasks;
 
 pub use build::{artifact, build, compile_c, repository, run_peer_setup, target};
 pub use host::{Host, HostBuilder, eventually, plugin_file};
 pub use http::{Event, Http, Reply, Stream};
 pub use stateless::{PREFIX, accept, assert_asks, full_meta, meta_with, retry, stateless, stateless_call};
 pub use stdio::Stdio;
+pub use tasks::{TASKS, Tasks, task_meta, with_tasks};
 
 use serde_json::{Value, json};
 

@@ -38,6 +38,12 @@ pub enum AskError {
     /// The client cannot be asked in this way.
     #[error("{0}")]
     Refused(String),
+    /// The client's answer is not what it was asked for.
+    #[error("{0}")]
+    Misfit(&'static str),
+    /// Too many questions to the client are open.
+    #[error("too many questions to this client are open")]
+    TooMany,
     /// The client answered with an error.
     #[error("the client answered with error {code}: {message}")]
     ClientError {

@@ -360,7 +360,7 @@ impl Resolver {
             self.problem("state_dir", "this system has no folder for it, so name one here");
             PathBuf::new()
         });
-        let all = timeouts::of_all(&file.limits);
+        let all = (timeouts::of_all(&file.limits), file.tasks.store == Some(StoreKind::Off));
         let defaults = self.plugin("plugin_defaults", &file.plugin_defaults, &PluginSection::default(), all);
         let plugins = file
             .plugins
@@ -379,7 +379,13 @@ impl Resolver {
         }
     }
 
-    fn plugin(&mut self, path: &str, section: &PluginSection, defaults: &PluginSection, all: Timeouts) -> PluginConfig {
+    fn plugin(
+        &mut self,
+        path: &str,
+        section: &PluginSection,
+        defaults: &PluginSection,
+        (all, no_tasks): (Timeouts, bool),
+    ) -> PluginConfig {
         for (path, span) in timeouts::all_spans(path, section) {
             if span.is_some_and(|span| span.0.is_zero()) {
                 self.problem(path, "this must be more than zero");
@@ -400,6 +406,7 @@ impl Resolver {
             },
             prefix,
             allow: allow.map(|globs| self.globs(&format!("{path}.allow"), globs)),
+            no_tasks,
             deny: deny.map(|globs| self.globs(&format!("{path}.deny"), globs)).unwrap_or_default(),
         };
         PluginConfig {

@@ -109,8 +109,7 @@ async fn bounded(
         () = call.deadline.passed() => {
             // A blocking function learns of it this way; everything else is dropped with the future.
             call.cancel.cancel();
-            let seconds = call.deadline.timeout().as_secs();
-            Err(Fault::TimedOut { plugin: plugin.to_string(), seconds })
+            Err(Fault::TimedOut { plugin: plugin.to_string(), timeout: call.deadline.timeout() })
         }
     }
 }

@@ -46,6 +46,8 @@ struct State {
     release: Option<Duration>,
     reader: u64,
     attached: bool,
+    /// When the last reader left.
+    left_at: Option<Instant>,
     /// The last message that any reader took.
     delivered: Position,
 }
@@ -88,6 +90,7 @@ impl EventStream {
             release: None,
             reader: 0,
             attached: false,
+            left_at: None,
             delivered: Position(0),
         };
         Self { shared: Arc::new(Shared { limits, state: Mutex::new(state), changed: Notify::new() }) }
@@ -217,6 +220,11 @@ impl Outlet for EventStream {
         drop(state);
         self.shared.changed.notify_waiters();
     }
+
+    fn unfollowed_for(&self) -> Option<Duration> {
+        let state = self.shared.state.lock();
+        state.left_at.filter(|_| !state.attached).map(|left| left.elapsed())
+    }
 }
 
 impl State {
@@ -296,6 +304,7 @@ impl Drop for Reader {
         let mut state = self.stream.shared.state.lock();
         if state.reader == self.generation {
             state.attached = false;
+            state.left_at = Some(Instant::now());
         }
     }
 }

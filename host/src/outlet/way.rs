@@ -21,6 +21,11 @@ pub trait Outlet: Send + Sync {
     /// The message, when the way is closed.
     fn send(&self, message: Bytes, delivery: Delivery) -> Result<(), Bytes>;
 
+    /// For how long nobody has followed it; nothing where somebody does, or where that cannot be told.
+    fn unfollowed_for(&self) -> Option<Duration> {
+        None
+    }
+
     /// Frees the client's connection; it comes back after about `retry`. Nothing, where connections are not freed.
     fn release(&self, _retry: Duration) {}
 }

@@ -1,5 +1,6 @@
 //! A plugin that is loaded and started: the `Callee` that the registry sees.
 
+use super::deaf::DeafCalls;
 use super::ffi::{CallSide, HostSide, Plugin, PluginAnswer};
 use super::stage::Staged;
 use crate::call::{Call, Failure};
@@ -31,6 +32,7 @@ pub struct Instance {
     host: HostSide,
     runtime: Handle,
     calls: InFlight,
+    deaf: Arc<DeafCalls>,
     manifest: RwLock<Arc<Manifest>>,
     stopped: AtomicBool,
 }
@@ -55,6 +57,7 @@ impl Instance {
             version: staged.metadata.version.as_str().into(),
             manifest: RwLock::new(Arc::new(serde_json::from_slice(&plugin.manifest())?)),
             calls: InFlight::new(limits.max_calls),
+            deaf: Arc::default(),
             stopped: AtomicBool::new(false),
             plugin,
             host,
@@ -72,6 +75,12 @@ impl Instance {
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.count()
+    }
+
+    /// Calls that nobody waits for any more, and for how long the oldest of them has been so.
+    #[must_use]
+    pub fn deaf_calls(&self) -> (usize, Option<Duration>) {
+        self.deaf.count()
     }
 
     /// Reads anew what it offers. Keeps the old when the new cannot be read.
@@ -112,7 +121,8 @@ impl Callee for Instance {
         let Some(permit) = self.calls.enter() else {
             return Answer::Ready(Err(Failure::Busy));
         };
-        let context = CallSide::new(Arc::clone(call), self.host.clone(), self.runtime.clone(), permit);
+        let (waiting, unreturned) = self.deaf.begin(call.id);
+        let context = CallSide::new(Arc::clone(call), self.host.clone(), self.runtime.clone(), (permit, unreturned));
         let op = match operation {
             Operation::Tool => op::TOOL,
             Operation::Resource => op::RESOURCE,
@@ -128,7 +138,12 @@ impl Callee for Instance {
                 }
                 Answer::Ready(reply.map_err(failure_of))
             }
-            PluginAnswer::Pending(reply) => Answer::Pending(Box::pin(async move { reply.await.map_err(failure_of) })),
+            PluginAnswer::Pending(reply) => Answer::Pending(Box::pin(async move {
+                // The reply's future goes first, so that a call that heeds that is never deaf.
+                let _waiting = waiting;
+                let reply = reply;
+                reply.await.map_err(failure_of)
+            })),
         }
     }
 }

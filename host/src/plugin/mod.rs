@@ -4,6 +4,7 @@
 //! Files come in, `Callee`s leave for the registry. Sessions, dispatch and transports are not known here, and unsafe code
 //! is in `ffi` only.
 
+mod deaf;
 mod discover;
 mod ffi;
 mod inspect;

@@ -68,6 +68,21 @@ impl AskRequest {
         self
     }
 
+    /// Whether a client has declared that it can be asked this, who need not be the one for whom it was written (2025-era
+    /// L-05, C-02, C-10).
+    #[must_use]
+    pub fn suits(&self, client: &ClientProfile) -> bool {
+        match self.method {
+            ELICIT if self.params.get("mode").is_some_and(|mode| mode == "url") => client.elicit_url,
+            ELICIT => client.elicit_form,
+            SAMPLE => {
+                let has_tools = self.params.get("tools").is_some() || self.params.get("toolChoice").is_some();
+                client.sampling && (client.sampling_tools || !has_tools)
+            }
+            _ => client.roots,
+        }
+    }
+
     /// The same request, which the client may answer as a task of its own (2025-era K-18); nothing where it did not declare
     /// that.
     #[must_use]

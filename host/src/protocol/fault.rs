@@ -4,6 +4,7 @@ use super::{Dialect, TASKS_EXTENSION};
 use crate::wire::code;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Whose concern a fault is. Decides the level of its log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,12 +151,12 @@ pub enum Fault {
         plugin: String,
     },
     /// The plugin took too long.
-    #[error("plugin '{plugin}' did not answer within {seconds} seconds")]
+    #[error("plugin '{plugin}' did not answer within {}", humantime::format_duration(*.timeout))]
     TimedOut {
         /// The plugin.
         plugin: String,
-        /// The deadline that passed.
-        seconds: u64,
+        /// The time that passed.
+        timeout: Duration,
     },
     /// Too much is under way.
     #[error("too many calls are under way; try again later")]

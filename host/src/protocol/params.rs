@@ -118,7 +118,20 @@ pub struct UpdateTaskParams<'a> {
 #[serde(default)]
 pub struct TaskWanted {
     /// For how long it is to be kept, in milliseconds.
+    #[serde(deserialize_with = "whole")]
     pub ttl: Option<u64>,
+}
+
+/// A whole number that is not negative, however it is written: `60000.0` is one.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(deserializer)?;
+    let of_float = |number: &serde_json::Number| {
+        let float = number.as_f64().filter(|float| *float >= 0.0 && float.fract() == 0.0)?;
+        // Beyond this every float is whole, and no time is that long.
+        Some(if float < 1e18 { float as u64 } else { u64::MAX })
+    };
+    let whole = number.map(|number| number.as_u64().or_else(|| of_float(&number)).ok_or(number)).transpose();
+    whole.map_err(|_| serde::de::Error::custom("not a whole number"))
 }
 
 /// `subscriptions/listen` (2026-07-28 N-01).

@@ -4,7 +4,7 @@ use super::{Callee, ListKind, MirroredParam, Place, Prompt, Resource, Skill, Sna
 use crate::call::Timeouts;
 use crate::protocol::{CacheHint, CacheRule, Validator, combined};
 use globset::GlobSet;
-use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, ToolDefinition};
+use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, TaskDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -43,6 +43,8 @@ pub struct Selection {
     pub allow: Option<GlobSet>,
     /// Tools that are held back, even if allowed.
     pub deny: GlobSet,
+    /// Calls of it never become tasks, whatever it says itself.
+    pub no_tasks: bool,
 }
 
 impl Selection {
@@ -135,7 +137,10 @@ impl Builder {
                 continue;
             };
             self.snapshot.tools_by_name.insert(name.clone(), self.snapshot.tools.len());
-            let definition = definition.clone();
+            let mut definition = definition.clone();
+            if selection.no_tasks {
+                definition.task = TaskDefinition::default();
+            }
             let callee = Arc::clone(callee);
             let timeouts = timeouts.tools.get(&definition.name).copied().unwrap_or(timeouts.all);
             let tool = Tool { name, place: place(index), definition, callee, input, output, mirrored, timeouts };

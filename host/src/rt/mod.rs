@@ -7,9 +7,11 @@ mod clock;
 mod drain;
 mod in_flight;
 mod stdout;
+mod turn;
 
 pub use blocking::{Blocking, BlockingError};
 pub use clock::{Clock, Millis};
 pub use drain::{Drain, Phase};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use stdout::take_stdout;
+pub use turn::Turn;

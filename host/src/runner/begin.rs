@@ -4,8 +4,8 @@ use super::{Runner, unavailable};
 use crate::call::Principal;
 use crate::dispatch::TaskDue;
 use crate::protocol::{ClientProfile, Dialect, Fault};
-use crate::task::{Outcome, Question, Running, Stage, Task, TaskId, Told, Work, change};
-use mcp_plugin_api::manifest::OnRestart;
+use crate::rt::Phase;
+use crate::task::{Outcome, Question, Running, Stage, StoreError, Task, TaskId, Told, Work, change};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ pub struct Order {
     pub told: Tell,
 }
 
+/// What a client may ask for at least: less would be over before its client knew of it.
+const MIN_TTL: Duration = Duration::from_secs(1);
+
 /// How the client of a task hears of progress and logs, once the task has a name.
 pub type Tell = Box<dyn FnOnce(&TaskId) -> Option<Told> + Send>;
 
@@ -44,25 +47,44 @@ impl Runner {
     /// # Cancel safety
     /// When this is dropped before it resolves, nobody has the task's name, and it is cancelled.
     pub async fn begin(self: &Arc<Self>, order: Order) -> Result<Task, Fault> {
+        // What could not begin any more would only be left behind.
+        if self.drain.phase() == Phase::Draining {
+            return Err(Fault::ShuttingDown);
+        }
         let task = self.record(&order)?;
-        let Order { arguments, told, .. } = order;
+        let (id, told) = (task.id.clone(), order.told);
         let (send, kept) = oneshot::channel();
         let runner = Arc::clone(self);
         // A task of its own, so that what is kept is run or cancelled, whatever becomes of whoever asks.
         self.drain.spawn_work(async move {
             if let Err(error) = runner.store.insert(task.clone()).await {
+                let nobody_knows = matches!(error, StoreError::Broken { .. });
                 let _ = send.send(Err(unavailable(error)));
+                if nobody_knows {
+                    runner.forget(&id).await;
+                }
                 return;
             }
-            tracing::debug!(task = %task.id, tool = %task.work.tool, "a task was created");
-            if send.send(Ok(task.clone())).is_err() {
-                let _ = runner.cancel(&task.id).await;
+            tracing::debug!(task = %id, tool = %task.work.tool, "a task was created");
+            if send.send(Ok(task)).is_err() {
+                let _ = runner.cancel(&id).await;
                 return;
             }
-            let told = told(&task.id);
-            runner.run(task, arguments, told).await;
+            let told = told(&id);
+            runner.run(id, told).await;
         });
         kept.await.unwrap_or(Err(Fault::ShuttingDown))
+    }
+
+    /// Ends a task that may have been kept although its client was told that it was not.
+    async fn forget(&self, id: &TaskId) {
+        const WAIT: Duration = Duration::from_secs(1);
+        while self.drain.phase() == Phase::Running && self.cancel(id).await.is_err() {
+            tokio::select! {
+                () = tokio::time::sleep(WAIT) => {}
+                () = self.drain.draining() => {}
+            }
+        }
     }
 
     /// The record of a new task.
@@ -82,14 +104,13 @@ impl Runner {
             dialect: order.dialect,
             created: now,
             updated: now,
-            ttl: Some(order.ttl.unwrap_or(self.limits.default_ttl).min(self.limits.max_ttl)),
+            ttl: Some(order.ttl.map_or(self.limits.default_ttl, |ttl| ttl.max(MIN_TTL)).min(self.limits.max_ttl)),
             poll_interval: self.limits.poll_interval,
             version: 0,
             runner: self.id.clone(),
             work: Work {
                 tool: tool.clone(),
-                // What is never run again need not be known on disk.
-                arguments: order.arguments.clone().filter(|_| *on_restart == OnRestart::Rerun),
+                arguments: order.arguments.clone(),
                 client: order.client.clone(),
                 on_restart: *on_restart,
             },

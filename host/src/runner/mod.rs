@@ -10,13 +10,16 @@ mod work;
 
 pub use begin::{Order, Tell};
 
-use crate::call::Principal;
+use crate::call::{Principal, Teller};
 use crate::dispatch::Dispatcher;
 use crate::protocol::{Fault, TaskForm};
-use crate::rt::{Clock, Drain};
-use crate::task::{Change, ListPlace, Outcome, Question, RunnerId, StoreError, Task, TaskId, TaskStore, change};
+use crate::rt::{Clock, Drain, InFlight};
+use crate::task::{
+    Change, ListPlace, Outcome, Page, Question, RunnerId, Running, StoreError, Task, TaskId, TaskStore, change,
+};
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -45,6 +48,10 @@ pub struct Runner {
     clock: Clock,
     drain: Drain,
     turns: Arc<Semaphore>,
+    /// All that were begun here and have not ended.
+    begun: InFlight,
+    /// How the clients of running tasks hear of them.
+    tellers: Mutex<HashMap<TaskId, Arc<Teller>>>,
 }
 
 impl Runner {
@@ -60,13 +67,30 @@ impl Runner {
         drain: Drain,
     ) -> Result<Self, getrandom::Error> {
         let turns = Arc::new(Semaphore::new(limits.max_running));
-        Ok(Self { id: RunnerId::random()?, dispatcher, store, limits, clock, drain, turns })
+        Ok(Self {
+            id: RunnerId::random()?,
+            dispatcher,
+            store,
+            limits,
+            clock,
+            drain,
+            turns,
+            begun: InFlight::new(usize::MAX),
+            tellers: Mutex::default(),
+        })
     }
 
     /// Where tasks are kept.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn TaskStore> {
         &self.store
+    }
+
+    /// How many tasks run here, and how many wait for their turn.
+    #[must_use]
+    pub fn busy(&self) -> (usize, usize) {
+        let running = self.limits.max_running - self.turns.available_permits().min(self.limits.max_running);
+        (running, self.begun.count().saturating_sub(running))
     }
 
     /// The task of a name, if it is this owner's, is of a client of this form, and its time is not over.
@@ -84,7 +108,7 @@ impl Runner {
         found.ok_or(Fault::UnknownTask)
     }
 
-    /// At most `max` tasks of an owner, newest first, behind a place; and whether there may be more.
+    /// At most `max` tasks of an owner, newest first, behind a place.
     ///
     /// # Errors
     /// [`Fault::TasksUnavailable`].
@@ -94,23 +118,17 @@ impl Runner {
         form: TaskForm,
         mut behind: Option<ListPlace>,
         max: usize,
-    ) -> Result<(Vec<Task>, bool), Fault> {
+    ) -> Result<Page, Fault> {
         let now = self.clock.now();
-        let mut listed = Vec::new();
+        let mut tasks = Vec::new();
         loop {
-            let page = self.store.list(owner, behind.clone(), max).await.map_err(unavailable)?;
-            let is_last = page.len() < max;
-            behind = page.last().map(ListPlace::of);
-            listed.extend(page.into_iter().filter(|task| {
+            let page = self.store.list(owner, behind, max - tasks.len()).await.map_err(unavailable)?;
+            tasks.extend(page.tasks.into_iter().filter(|task| {
                 task.dialect.features.tasks == form && task.expires().is_none_or(|expires| now < expires)
             }));
-            if listed.len() >= max {
-                let more = listed.len() > max || !is_last;
-                listed.truncate(max);
-                return Ok((listed, more));
-            }
-            if is_last {
-                return Ok((listed, false));
+            behind = page.next;
+            if behind.is_none() || tasks.len() >= max {
+                return Ok(Page { tasks, next: behind });
             }
         }
     }
@@ -121,7 +139,12 @@ impl Runner {
     /// [`Fault::TasksUnavailable`].
     pub async fn cancel(&self, id: &TaskId) -> Result<Change, Fault> {
         let cancelled = change(&*self.store, id, || self.clock.now(), |it| it.ended(Outcome::Cancelled).into());
-        cancelled.await.map_err(unavailable)
+        let changed = cancelled.await.map_err(unavailable)?;
+        // Before anybody is told that it has ended: nothing is told of it after that (2025-era U-06).
+        if let Some(teller) = self.tellers.lock().remove(id) {
+            teller.end();
+        }
+        Ok(changed)
     }
 
     /// Answers questions of a task. Unknown keys, and those that were answered, are ignored (2026-07-28 K-10).
@@ -132,25 +155,21 @@ impl Runner {
         let Some(running) = task.running() else {
             return Ok(());
         };
-        let open = answers.iter().filter_map(|(key, answer)| Some((key, running.open.get(key)?, answer)));
-        for (key, request, answer) in open {
-            if let Err(reason) = request.answer_rule().check(answer) {
+        let open: Vec<_> = answers.iter().filter(|(key, _)| running.open.contains_key(*key)).collect();
+        for (key, answer) in &open {
+            if let Some(Err(reason)) = running.open.get(*key).map(|request| request.answer_rule().check(answer)) {
                 let key: String = key.chars().take(100).collect();
                 return Err(Fault::invalid_params(format!("the answer for '{key}' is not taken: {reason}")));
             }
         }
-        let changed = change(
-            &*self.store,
-            &task.id,
-            || self.clock.now(),
-            |running| {
-                let closed = answers.iter().fold(running, |running, (key, answer)| {
-                    running.closed(key, Question::Answered((*answer).to_owned()))
-                });
-                closed.into()
-            },
-        );
-        match changed.await.map_err(unavailable)? {
+        // What answers nothing changes nothing.
+        if open.is_empty() {
+            return Ok(());
+        }
+        // Held to the question again: it may be another one by now.
+        let answered =
+            |running| open.iter().fold(running, |it: Running, (key, answer)| it.answered(key, answer)).into();
+        match change(&*self.store, &task.id, || self.clock.now(), answered).await.map_err(unavailable)? {
             Change::Done(_) | Change::Ended(_) => Ok(()),
             Change::Gone => Err(Fault::UnknownTask),
         }

@@ -4,41 +4,51 @@ use super::Runner;
 use crate::protocol::WireError;
 use crate::task::{Outcome, Replaced, Task};
 use crate::wire::code;
+use futures_util::future::join_all;
 use mcp_plugin_api::manifest::OnRestart;
 use std::sync::Arc;
 
 impl Runner {
-    /// Takes up the tasks of runners that are gone. To be called before any client is served, with all plugins loaded.
+    /// Takes up the tasks of runners that are gone. To be called before any client is served, with all plugins loaded; and now
+    /// and then after that, for what could not be taken up.
     pub async fn take_up(self: &Arc<Self>) {
         let left_behind = match self.store.left_behind(&self.id).await {
             Ok(tasks) => tasks,
             Err(error) => {
-                tracing::error!(%error, "tasks of an earlier run cannot be taken up");
+                tracing::warn!(%error, "tasks of an earlier run cannot be taken up yet");
                 return;
             }
         };
-        let (mut again, mut failed) = (0, 0);
-        for task in left_behind {
-            match self.adopted(&task) {
-                Ok(adopted) => match self.store.replace(adopted.clone()).await {
-                    Ok(Replaced::Done) => {
-                        again += 1;
-                        let arguments = adopted.work.arguments.clone();
-                        self.drain.spawn_work(Arc::clone(self).run(adopted, arguments, None));
-                    }
-                    // Another host was quicker.
-                    Ok(Replaced::Stale) => {}
-                    Err(error) => tracing::error!(task = %task.id, %error, "a task cannot be taken up"),
-                },
-                Err(reason) => {
-                    failed += 1;
-                    let error = WireError { code: code::INTERNAL_ERROR, message: reason, data: None };
-                    self.end(&task.id, Outcome::Error(error)).await;
-                }
-            }
+        if left_behind.is_empty() {
+            return;
         }
-        if again + failed > 0 {
-            tracing::info!(again, failed, "took up tasks of an earlier run");
+        // Side by side, so that they share what writing costs.
+        let taken = join_all(left_behind.iter().map(|task| self.take(task))).await;
+        let again = taken.iter().filter(|again| **again).count();
+        tracing::info!(again, failed = taken.len() - again, "took up tasks of an earlier run");
+    }
+
+    /// Takes up a task; whether it is run again.
+    async fn take(self: &Arc<Self>, task: &Task) -> bool {
+        let adopted = match self.adopted(task) {
+            Ok(adopted) => adopted,
+            Err(reason) => {
+                let error = WireError { code: code::INTERNAL_ERROR, message: reason, data: None };
+                self.end(&task.id, Outcome::Error(error)).await;
+                return false;
+            }
+        };
+        match self.store.replace(adopted).await {
+            Ok(Replaced::Done) => {
+                self.drain.spawn_work(Arc::clone(self).run(task.id.clone(), None));
+                true
+            }
+            // Another host was quicker, or its client has cancelled it.
+            Ok(Replaced::Stale) => false,
+            Err(error) => {
+                tracing::error!(task = %task.id, %error, "a task cannot be taken up yet");
+                false
+            }
         }
     }
 

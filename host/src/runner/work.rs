@@ -4,7 +4,8 @@ use super::Runner;
 use crate::call::{Call, Deadline, Peer};
 use crate::dispatch::{Beginning, Incoming, Outcome as Dispatched, Resolution, TaskWish};
 use crate::protocol::{Ask, Fault, Method, Owner, RequestMeta, TaskForm, tool_error};
-use crate::task::{Left, Outcome, Task, TaskPeer, Told};
+use crate::rt::{Phase, Turn};
+use crate::task::{Left, Outcome, Running, Task, TaskId, TaskPeer, Told, change};
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -18,53 +19,95 @@ const BUSY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 
 impl Runner {
     /// Runs a task to its end, or until the host ends: then it is left as it is, for the next start.
-    pub(super) async fn run(self: Arc<Self>, task: Task, arguments: Option<Box<RawValue>>, told: Option<Told>) {
-        let turn = Arc::clone(&self.turns).acquire_owned();
-        let _turn = tokio::select! {
-            turn = turn => turn,
-            () = self.drain.draining() => return,
-        };
+    pub(super) async fn run(self: Arc<Self>, id: TaskId, told: Option<Told>) {
+        let _begun = self.begun.enter();
         let teller = told.as_ref().map(|told| Arc::clone(&told.teller));
-        let (peer, keeper) = TaskPeer::new(Arc::clone(&self.store), self.clock, &task, told);
-        let work = self.work(&task, arguments.as_deref(), peer);
-        let left = tokio::select! {
-            left = keeper.keep(work) => Some(left),
-            () = self.host_ends(&task) => None,
+        if let Some(teller) = &teller {
+            self.tellers.lock().insert(id.clone(), Arc::clone(teller));
+        }
+        let left = match self.turn(&id).await {
+            Some((task, turn)) => {
+                let (peer, keeper) = TaskPeer::new(Arc::clone(&self.store), self.clock, &task, told, Some(turn));
+                tokio::select! {
+                    left = keeper.keep(self.work(&task, peer)) => Some(left),
+                    () = self.host_ends(&id) => None,
+                }
+            }
+            None if self.drain.phase() == Phase::Draining => None,
+            None => Some(Left::Taken),
         };
         // Nothing is told of a task that has ended (2025-era U-06).
         teller.inspect(|teller| teller.end());
+        self.tellers.lock().remove(&id);
         match left {
-            Some(Left::Ended(outcome)) => {
-                tracing::debug!(task = %task.id, outcome = word(&outcome), "a task has ended");
+            Some(Left::Ended(outcome)) => tracing::debug!(task = %id, outcome = word(&outcome), "a task has ended"),
+            Some(Left::Taken) => tracing::debug!(task = %id, "a task was cancelled, or its time is over"),
+            None => {
+                tracing::info!(task = %id, "a task is left for the next start");
+                // Cut short in order: only what ends its host is given up for that.
+                let left = |running: Running| running.left().into();
+                let _ = change(&*self.store, &id, || self.clock.now(), left).await;
             }
-            Some(Left::Taken) => tracing::debug!(task = %task.id, "a task was cancelled, or its time is over"),
-            None => tracing::info!(task = %task.id, "a task is left for the next start"),
+        }
+    }
+
+    /// Waits for a task's turn. Nothing when it is over before that, or the host ends.
+    async fn turn(&self, id: &TaskId) -> Option<(Task, Turn)> {
+        let mut watch = self.store.changes().watch(id);
+        let mut turn = std::pin::pin!(Turn::take(&self.turns));
+        loop {
+            let taken = tokio::select! {
+                () = self.drain.draining() => return None,
+                turn = &mut turn => Some(turn),
+                () = watch.changed() => None,
+            };
+            match (self.store.get(id).await, taken) {
+                (Ok(None), _) => return None,
+                (Ok(Some(task)), _) if task.running().is_none() || task.runner != self.id => return None,
+                (Ok(Some(task)), Some(turn)) => return Some((task, turn)),
+                (Err(_) | Ok(Some(_)), None) => {}
+                // Its record cannot be read now, and its turn is not kept from others meanwhile.
+                (Err(error), Some(_)) => {
+                    tracing::warn!(task = %id, %error, "a task cannot be begun yet");
+                    tokio::time::sleep(BUSY.1).await;
+                    turn.set(Turn::take(&self.turns));
+                }
+            }
         }
     }
 
     /// Resolves when the host ends and does not wait for the task any more: one that waits for its client is not waited for,
     /// because no answer is taken now.
-    async fn host_ends(&self, task: &Task) {
+    async fn host_ends(&self, id: &TaskId) {
         self.drain.draining().await;
-        let now = self.store.get(&task.id).await;
-        let waits = now
-            .is_ok_and(|task| task.is_some_and(|task| task.running().is_some_and(|running| !running.open.is_empty())));
-        if !waits {
-            self.drain.cancellation().cancelled().await;
+        let mut watch = self.store.changes().watch(id);
+        loop {
+            let waits = self.store.get(id).await.is_ok_and(|task| {
+                task.is_some_and(|task| task.running().is_some_and(|running| !running.open.is_empty()))
+            });
+            if waits {
+                return;
+            }
+            tokio::select! {
+                () = watch.changed() => {}
+                () = self.drain.cancellation().cancelled() => return,
+            }
         }
     }
 
     /// What the task's function gives.
-    async fn work(&self, task: &Task, arguments: Option<&RawValue>, peer: Arc<TaskPeer>) -> Outcome {
+    async fn work(&self, task: &Task, peer: Arc<TaskPeer>) -> Outcome {
         let mut wait = BUSY.0;
         loop {
-            let fault = match self.call(task, arguments, &peer).await {
+            let fault = match self.call(task, &peer).await {
                 Ok(Resolution::Complete(body)) => return Outcome::of(body),
                 Ok(Resolution::InputRequired { .. } | Resolution::Task(_)) => {
                     return failed(task, &Fault::HostFailed { reason: "a task was to be run again".to_owned() });
                 }
-                // Its turn has come, but its plugin has too much to do.
-                Err(fault @ Fault::Busy) => fault,
+                // Its turn has come, but its plugin has too much to do, or is being replaced: nothing was done yet.
+                Err(fault @ (Fault::Busy | Fault::PluginStopped { .. })) => fault,
+                // Its plugin ends with the host, and so does this: the task is left.
+                Err(Fault::Cancelled) if self.drain.phase() == Phase::Draining => std::future::pending().await,
                 // Its client is sent there; that the user is done, the function itself finds out.
                 Err(Fault::UrlRequired { message, data }) if task.dialect.features.tasks == TaskForm::Extension => {
                     if let Err(outcome) = sent_to(&peer, &data).await {
@@ -81,9 +124,9 @@ impl Runner {
     }
 
     /// Calls the task's tool, as any call is dispatched.
-    async fn call(&self, task: &Task, arguments: Option<&RawValue>, peer: &Arc<TaskPeer>) -> Result<Resolution, Fault> {
+    async fn call(&self, task: &Task, peer: &Arc<TaskPeer>) -> Result<Resolution, Fault> {
         let mut params = json!({"name": task.work.tool}).to_string();
-        if let Some(arguments) = arguments {
+        if let Some(arguments) = &task.work.arguments {
             params.pop();
             params.push_str(r#","arguments":"#);
             params.push_str(arguments.get());
@@ -94,7 +137,6 @@ impl Runner {
         let token = CancellationToken::new();
         // However this ends, what the plugin still does for it is to end too.
         let _cancelled_at_last = token.clone().drop_guard();
-        let recorded = task.running().map(|running| running.recorded.clone()).unwrap_or_default();
         let dispatched = {
             let begin = |beginning: Beginning<'_>| {
                 let left = task.expires().map_or(Duration::MAX, |expires| {
@@ -102,7 +144,7 @@ impl Runner {
                 });
                 let deadline = Deadline::new(beginning.timeouts.task.min(left), left);
                 let call = Call::new(Arc::clone(peer) as Arc<dyn Peer>, deadline, token.clone());
-                Ok(Arc::new(call.with_recorded(recorded.clone())))
+                Ok(Arc::new(call.with_recorded(peer.recorded())))
             };
             let meta = RequestMeta::of(Some(&params));
             let incoming = Incoming {

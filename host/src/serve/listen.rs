@@ -81,6 +81,26 @@ impl Listener {
     }
 }
 
+/// A change that is being told; it waits again when this is dropped before.
+struct Taken<'a> {
+    listener: &'a Listener,
+    pending: Option<Pending>,
+}
+
+impl Taken<'_> {
+    fn told(mut self) {
+        self.pending = None;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.listener.keep(pending);
+        }
+    }
+}
+
 impl Listeners {
     /// Tells all streams of a change.
     pub(super) fn announce(&self, change: &Change) {
@@ -183,13 +203,12 @@ impl Subscription {
             Stage::Open => {
                 let listener = Arc::clone(&self.listener);
                 loop {
-                    // Taken out when it was told: what is read of a task may take a while.
-                    let pending = listener.pending.lock().first().cloned();
+                    let pending = listener.pending.lock().pop_first();
                     if let Some(pending) = pending {
+                        // Taken out before it is read, so that what changes meanwhile is told too.
+                        let taken = Taken { listener: &listener, pending: Some(pending.clone()) };
                         let told = self.told(&pending).await;
-                        let mut waiting = listener.pending.lock();
-                        waiting.remove(&pending);
-                        drop(waiting);
+                        taken.told();
                         match told {
                             Some(told) => return Some(told),
                             None => continue,
@@ -264,13 +283,13 @@ impl Server {
         params: Option<&RawValue>,
         (principal, client): (&Principal, &ClientProfile),
     ) -> Result<Subscription, Fault> {
+        // Before anything else of the params is judged (2026-07-28 K-12).
+        if self.runner.is_some() && !client.tasks.extension && wants_tasks(params) {
+            return Err(Fault::TasksNotDeclared);
+        }
         let ListenParams { notifications: filter } = read_params(params)?;
         let wants_tasks = !filter.task_ids.is_empty();
         let mut filter = filter.checked(self.limits.max_subscribed_resources)?;
-        // 2026-07-28 K-12.
-        if wants_tasks && self.runner.is_some() && !client.tasks.extension {
-            return Err(Fault::TasksNotDeclared);
-        }
         if self.runner.is_none() {
             filter.task_ids.clear();
         }
@@ -299,6 +318,23 @@ impl Server {
             stage: Stage::Opening,
         })
     }
+}
+
+/// Whether params ask to hear of tasks, well formed or not.
+fn wants_tasks(params: Option<&RawValue>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow)]
+        notifications: Filter<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Filter<'a> {
+        #[serde(borrow)]
+        task_ids: Option<&'a RawValue>,
+    }
+    let params = params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
+    params.and_then(|params| params.notifications.task_ids).is_some_and(|ids| !matches!(ids.get(), "[]" | "null"))
 }
 
 /// The result with which a stream ends.

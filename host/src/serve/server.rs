@@ -162,6 +162,11 @@ impl Server {
         self.listeners.end();
     }
 
+    /// The method of a name; nothing where the revision, or this host, lacks it.
+    pub(super) fn method(&self, dialect: &Dialect, name: &str) -> Option<Method> {
+        dialect.method(name).filter(|method| self.runner.is_some() || !method.is_of_tasks())
+    }
+
     /// Whether no new work is taken.
     pub(super) fn is_draining(&self) -> bool {
         self.drain.phase() == Phase::Draining

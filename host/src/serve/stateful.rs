@@ -118,7 +118,7 @@ impl Server {
         outlet: &Arc<dyn Outlet>,
     ) -> Answer {
         let dialect = session.dialect;
-        let Some(method) = dialect.method(&request.method) else {
+        let Some(method) = self.method(dialect, &request.method) else {
             let method = request.method.chars().take(100).collect();
             return self.now(dialect, &request.id, Err(Fault::UnknownMethod { method }));
         };

@@ -15,7 +15,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -75,22 +74,23 @@ pub enum StatelessAnswer {
 #[derive(Debug, Clone)]
 pub struct Cancel {
     token: CancellationToken,
-    by_client: Arc<AtomicBool>,
+    /// Cancelled by the client alone: a call's own token is cancelled for other reasons too.
+    client: CancellationToken,
 }
 
 impl Cancel {
     pub(super) fn new(token: CancellationToken) -> Self {
-        Self { token, by_client: Arc::default() }
+        Self { token, client: CancellationToken::new() }
     }
 
     /// Resolves when the client wants no answer.
     pub(super) async fn cancelled(&self) {
-        self.token.cancelled().await;
+        self.client.cancelled().await;
     }
 
     /// The client wants no answer.
     pub fn cancel(&self) {
-        self.by_client.store(true, Ordering::Release);
+        self.client.cancel();
         self.token.cancel();
     }
 }
@@ -124,7 +124,7 @@ impl Server {
             mirror.check_revision(&claims.revision).map_err(|fault| (newest, fault))?;
         }
         let dialect = claims.dialect().map_err(|fault| (newest, fault))?;
-        let method = dialect.method(&request.method);
+        let method = self.method(dialect, &request.method);
         if let Some(mirror) = mirror {
             mirror.check_method(&request.method).map_err(|fault| (dialect, fault))?;
             if let Some(subject) = method.and_then(Method::subject).and_then(|key| meta.subject(key)) {
@@ -224,10 +224,11 @@ impl Server {
             Outcome::Now(Ok(Resolution::Task(due))) => {
                 let (server, round) = (Arc::clone(self), round());
                 let cancel = Cancel::new(token);
+                let cancelled = cancel.clone();
                 let begun = async move {
-                    let reply = server.begin_stateless(round, conversation.into_inner(), due).await;
+                    let reply = server.begin_unless(&cancelled, round, conversation.into_inner(), due).await;
                     drop(permit);
-                    Some(reply)
+                    reply
                 };
                 StatelessAnswer::Later(Box::pin(begun.instrument(span)), cancel)
             }
@@ -240,12 +241,12 @@ impl Server {
                     let result = with_the_host(&server, &cancelled, guarded(outcome)).await;
                     drop((on_drop, permit));
                     // A client that has cancelled is told nothing more (2026-07-28 S-02).
-                    if cancelled.by_client.load(Ordering::Acquire) {
+                    if cancelled.client.is_cancelled() {
                         conversation.get().inspect(|it| it.teller.end());
                         return None;
                     }
                     if let Ok(Resolution::Task(due)) = result {
-                        return Some(server.begin_stateless(round, conversation.into_inner(), due).await);
+                        return server.begin_unless(&cancelled, round, conversation.into_inner(), due).await;
                     }
                     Some(server.end_round(round, conversation.into_inner(), result))
                 };

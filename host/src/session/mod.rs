@@ -6,6 +6,7 @@
 
 mod id;
 mod peer;
+mod remote_task;
 mod state;
 mod store;
 

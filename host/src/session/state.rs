@@ -1,18 +1,17 @@
 //! One session: its client, its requests in both directions, its streams.
 
+mod asks;
 mod guards;
 
 pub use guards::Admitted;
-use guards::OpenAsk;
 
 use super::SessionId;
 use crate::call::{AskError, Principal};
 use crate::outlet::{Delivery, EventStream, Outlet, Position, Reader, StreamLimits};
-use crate::protocol::{AnswerRule, AskRequest, ClientProfile, Dialect, LogLevel};
-use crate::wire::{self, Id, ResponseBody};
+use crate::protocol::{AnswerRule, ClientProfile, Dialect, LogLevel};
+use crate::wire::Id;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -76,7 +75,7 @@ struct State {
     subscriptions: HashSet<String>,
     calls: HashMap<Id, Running>,
     /// Questions that wait, with what their answers must be.
-    asks: HashMap<u64, (AnswerRule, AnswerSender)>,
+    asks: HashMap<u64, (Option<AnswerRule>, AnswerSender)>,
     next_ask: u64,
     streams: HashMap<u64, EventStream>,
     next_stream: u64,
@@ -180,6 +179,12 @@ impl Session {
                 Ok(Admitted { session: Arc::clone(self), id: id.clone(), cancel })
             }
         }
+    }
+
+    /// How long a stream that broke can be resumed.
+    #[must_use]
+    pub fn resume_for(&self) -> Duration {
+        self.limits.resume_for
     }
 
     /// Whether a request of this id is under way.
@@ -289,86 +294,6 @@ impl Session {
         if let Some(cancel) = cancel {
             cancel.cancel();
         }
-    }
-
-    /// Puts a question to the client over `outlet`, and waits for the answer.
-    ///
-    /// # Errors
-    /// See [`AskError`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future withdraws the question: the client is told so (2025-era U-04).
-    pub async fn ask(&self, outlet: &dyn Outlet, request: AskRequest) -> Result<Box<RawValue>, AskError> {
-        let (send, receive) = oneshot::channel();
-        let number = {
-            let mut state = self.state.lock();
-            if state.asks.len() >= self.limits.max_asks {
-                return Err(AskError::Refused("too many questions to this client are open".to_owned()));
-            }
-            let number = state.next_ask;
-            state.next_ask += 1;
-            state.asks.insert(number, (request.answer_rule(), send));
-            number
-        };
-        let mut open = OpenAsk { session: self, outlet, number, answered: false };
-        let message = wire::request(number, request.method, &request.params);
-        if let Err(message) = outlet.send(message, Delivery::MustKeep)
-            && self.standalone().send(message, Delivery::MustKeep).is_err()
-        {
-            open.answered = true;
-            self.state.lock().asks.remove(&number);
-            return Err(AskError::Gone);
-        }
-        let timeout = self.limits.ask_timeout;
-        let answer = tokio::select! {
-            () = self.closed.cancelled() => Err(AskError::Gone),
-            answer = tokio::time::timeout(timeout, receive) => match answer {
-                Err(_) => return Err(AskError::TimedOut(timeout)),
-                Ok(Err(_)) => Err(AskError::Gone),
-                Ok(Ok(answer)) => answer,
-            },
-        };
-        open.answered = true;
-        self.state.lock().asks.remove(&number);
-        answer
-    }
-
-    /// The client will answer nothing any more.
-    pub fn abandon_asks(&self) {
-        self.state.lock().asks.clear();
-    }
-
-    /// Delivers the client's answer to a question. An answer to no open question is ignored.
-    pub fn answer(&self, id: &Id, body: &ResponseBody<'_>) {
-        #[derive(Deserialize)]
-        struct ClientError {
-            #[serde(default)]
-            code: i64,
-            #[serde(default)]
-            message: String,
-        }
-        let Ok(number) = id.as_json().parse::<u64>() else {
-            return;
-        };
-        let asked = {
-            let mut state = self.state.lock();
-            state.used = Instant::now();
-            state.asks.remove(&number)
-        };
-        let Some((rule, waiting)) = asked else {
-            return;
-        };
-        let answer = match body {
-            ResponseBody::Result(result) => match rule.check(result) {
-                Ok(()) => Ok((*result).to_owned()),
-                Err(reason) => Err(AskError::Refused(reason.to_owned())),
-            },
-            ResponseBody::Error(error) => Err(match serde_json::from_str::<ClientError>(error.get()) {
-                Ok(ClientError { code, message }) => AskError::ClientError { code, message },
-                Err(_) => AskError::ClientError { code: 0, message: "an error that cannot be read".to_owned() },
-            }),
-        };
-        let _ = waiting.send(answer);
     }
 
     /// A stream for one request, not yet known to the client.

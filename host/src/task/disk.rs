@@ -4,28 +4,27 @@
 //! costs; nobody hears that something is done before it is on disk. Several hosts may have one state folder: each takes a file
 //! of its own, which it holds alone, and takes over what hosts that are gone have left in the others.
 
+mod file;
+
+use self::file::{Held, MAX_FILES, TASKS, caught, chain, file, make_folder, open_file, record, take_file, take_over};
 use super::index::{Index, encode};
-use super::{Changes, ListPlace, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore};
+use super::{
+    Changes, ListPlace, Page, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore,
+};
 use crate::call::Principal;
 use crate::rt::Millis;
 use parking_lot::{Mutex, RwLock};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Records by name: the JSON of a [`Task`]. The number is the form's; another form gets another table.
-const TASKS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("tasks-1");
-
-/// Files that hosts with one folder may have.
-const MAX_FILES: usize = 256;
-
 /// Changes that are committed at once.
 const MAX_BATCH: usize = 256;
 
-/// Bytes of the file that are held in memory.
-const CACHE_BYTES: usize = 16 << 20;
+/// Said to whoever wants something while no file works.
+const CLOSED: &str = "its file does not work";
 
 /// Why tasks cannot be kept on disk.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +37,19 @@ pub enum DiskError {
         /// What the system says.
         source: io::Error,
     },
-    /// No file in it can be used: each is held by another host, damaged, or cannot be written.
-    #[error("no file in {path} can be used")]
-    NoFile {
+    /// A file cannot be made, read or written.
+    #[error("the file {path} cannot be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the database says.
+        source: Broken,
+    },
+    /// Every file is held by another host, or damaged.
+    #[error("{path} has no file that is free")]
+    NoneFree {
         /// The folder.
         path: PathBuf,
-        /// Why the last one cannot.
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The thread that writes cannot be started.
     #[error("no thread could be started")]
@@ -58,11 +63,13 @@ pub struct DiskStore {
 }
 
 struct Shared {
-    path: PathBuf,
+    folder: PathBuf,
     limits: TaskLimits,
     index: Mutex<Index>,
-    /// Nothing while the file does not work.
+    /// Nothing while no file works.
     database: RwLock<Option<Arc<Database>>>,
+    /// The file that is this host's, once it has one.
+    held: Mutex<Option<Held>>,
     changes: Changes,
 }
 
@@ -71,6 +78,8 @@ enum Job {
     Insert(Box<Task>, Done<()>),
     Replace(Box<Task>, Done<Replaced>),
     Expire(Millis, Done<usize>),
+    /// Opens what does not work.
+    Open(Done<()>),
 }
 
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -86,50 +95,29 @@ enum Written {
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 impl DiskStore {
-    /// Takes the first file of a folder that no other host holds, and what hosts that are gone have left in the others.
+    /// Keeps tasks in the first file of a folder that no other host holds, and takes what hosts that are gone have left in the
+    /// others. Where that cannot be done now, what is wanted of it says so, and it is tried again: the second value tells why.
     ///
     /// # Errors
-    /// See [`DiskError`].
+    /// [`DiskError::NoThread`].
     ///
     /// # Blocking
     /// Reads all records.
-    pub fn open(folder: &Path, limits: TaskLimits) -> Result<Self, DiskError> {
-        make_folder(folder).map_err(|source| DiskError::Folder { path: folder.to_owned(), source })?;
-        let mut refused: Broken = "there are too many".into();
-        let mut taken = None;
-        for number in 0..MAX_FILES {
-            let path = file(folder, number);
-            match open_file(&path) {
-                Ok((database, index)) => {
-                    taken = Some((number, path, database, index));
-                    break;
-                }
-                Err(error) => {
-                    tracing::debug!(file = %path.display(), %error, "passed over: it cannot be used by this host");
-                    refused = error;
-                }
-            }
-        }
-        let Some((own, path, database, mut index)) = taken else {
-            return Err(DiskError::NoFile { path: folder.to_owned(), source: refused });
-        };
-        for path in (0..MAX_FILES).filter(|number| *number != own).map(|number| file(folder, number)) {
-            if let Err(error) = take_over(&path, &database, &mut index) {
-                tracing::debug!(file = %path.display(), %error, "left to whoever holds it");
-            }
-        }
+    pub fn open(folder: &Path, limits: TaskLimits) -> Result<(Self, Option<DiskError>), DiskError> {
         let shared = Arc::new(Shared {
-            path,
+            folder: folder.to_owned(),
             limits,
-            index: Mutex::new(index),
-            database: RwLock::new(Some(Arc::new(database))),
+            index: Mutex::default(),
+            database: RwLock::default(),
+            held: Mutex::default(),
             changes: Changes::default(),
         });
+        let problem = shared.open().err();
         let (jobs, waiting) = mpsc::unbounded_channel();
         let writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("task-store".to_owned());
         thread.spawn(move || writer.write_all(waiting)).map_err(DiskError::NoThread)?;
-        Ok(Self { shared, jobs })
+        Ok((Self { shared, jobs }, problem))
     }
 
     /// Hands a change to the thread that writes.
@@ -143,15 +131,18 @@ impl DiskStore {
         })
     }
 
-    /// Reads on a thread that may block.
+    /// Reads on a thread that may block. What does not work is opened first, if it can be.
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Shared, &Database) -> Result<T, Broken> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
+            if shared.database.read().is_none() {
+                self.write(Job::Open).await?;
+            }
             let reading = tokio::task::spawn_blocking(move || {
-                let database = shared.database.read().clone().ok_or("its file does not work")?;
+                let database = shared.database.read().clone().ok_or(CLOSED)?;
                 read(&shared, &database)
             });
             let result = reading.await.map_err(|_| broken(&"reading was cut off"))?;
@@ -174,11 +165,12 @@ impl TaskStore for DiskStore {
         self.write(|done| Job::Replace(Box::new(task), done))
     }
 
-    fn list(&self, owner: &Principal, behind: Option<ListPlace>, max: usize) -> StoreFuture<'_, Vec<Task>> {
+    fn list(&self, owner: &Principal, behind: Option<ListPlace>, max: usize) -> StoreFuture<'_, Page> {
         let owner = owner.clone();
         self.read(move |shared, database| {
-            let page = shared.index.lock().page(&owner, behind.as_ref(), max);
-            page.iter().filter_map(|id| record(database, id).transpose()).collect()
+            let (page, next) = shared.index.lock().page(&owner, behind.as_ref(), max);
+            let tasks = page.iter().filter_map(|id| record(database, id).transpose());
+            Ok(Page { tasks: tasks.collect::<Result<_, _>>()?, next })
         })
     }
 
@@ -186,10 +178,8 @@ impl TaskStore for DiskStore {
         let runner = runner.clone();
         self.read(move |shared, database| {
             // This process holds the file alone, so whoever else ran what is in it is gone.
-            let running = shared.index.lock().running();
-            let tasks = running.iter().filter_map(|id| record(database, id).transpose());
-            let others = tasks.filter(|task| task.as_ref().map_or(true, |task| task.runner != runner));
-            others.collect()
+            let left = shared.index.lock().running_of_others(&runner);
+            left.iter().filter_map(|id| record(database, id).transpose()).collect()
         })
     }
 
@@ -197,8 +187,8 @@ impl TaskStore for DiskStore {
         self.write(|done| Job::Expire(now, done))
     }
 
-    fn count(&self) -> StoreFuture<'_, usize> {
-        Box::pin(std::future::ready(Ok(self.shared.index.lock().len())))
+    fn count(&self) -> usize {
+        self.shared.index.lock().len()
     }
 
     fn changes(&self) -> &Changes {
@@ -223,14 +213,14 @@ impl Shared {
     /// Writes several changes at once, and tells whoever waits what came of them.
     fn write_batch(&self, batch: Vec<Job>) {
         let Some(database) = self.working() else {
-            batch.into_iter().for_each(|job| job.refuse(&broken(&"its file does not work")));
+            batch.into_iter().for_each(|job| job.refuse(&broken(&CLOSED)));
             return;
         };
         let mut written = Vec::new();
         let committed = self.commit(&database, batch, &mut written);
         drop(database);
         if let Err(error) = &committed {
-            tracing::error!(file = %self.path.display(), %error, "tasks cannot be written");
+            tracing::error!(folder = %self.folder.display(), %error, "tasks cannot be written");
             self.give_up();
         }
         let failed = committed.err().map(|error| broken(&error));
@@ -255,14 +245,15 @@ impl Shared {
 
     fn commit(&self, database: &Database, batch: Vec<Job>, written: &mut Vec<Written>) -> Result<(), Broken> {
         let mut batch = batch.into_iter();
-        let done = (|| {
+        // The database panics at some kinds of damage.
+        let done = caught(|| {
             let transaction = database.begin_write()?;
             for job in batch.by_ref() {
                 self.apply(&transaction, job, written)?;
             }
             transaction.commit()?;
             Ok(())
-        })();
+        });
         if let Err(error) = &done {
             let error = broken(error);
             batch.for_each(|job| job.refuse(&error));
@@ -305,6 +296,9 @@ impl Shared {
                     }
                 }
             }
+            Job::Open(done) => {
+                let _ = done.send(Ok(()));
+            }
             Job::Expire(now, done) => {
                 let ids = index.expired(now, usize::MAX);
                 ids.iter().for_each(|id| index.remove(id));
@@ -323,16 +317,13 @@ impl Shared {
         if let Some(database) = self.database.read().clone() {
             return Some(database);
         }
-        match open_file(&self.path) {
-            Ok((database, index)) => {
-                tracing::info!(file = %self.path.display(), "tasks can be written again");
-                *self.index.lock() = index;
-                let database = Arc::new(database);
-                *self.database.write() = Some(Arc::clone(&database));
+        match self.open() {
+            Ok(database) => {
+                tracing::info!(folder = %self.folder.display(), "tasks can be kept again");
                 Some(database)
             }
             Err(error) => {
-                tracing::warn!(file = %self.path.display(), %error, "tasks still cannot be written");
+                tracing::warn!(error = %chain(&error), "tasks still cannot be kept");
                 None
             }
         }
@@ -343,12 +334,40 @@ impl Shared {
         *self.database.write() = None;
         let _ = self.working();
     }
+
+    /// Opens this host's file; the first that is free, if it has none yet.
+    fn open(&self) -> Result<Arc<Database>, DiskError> {
+        let mut held = self.held.lock();
+        let (database, mut index) = match &*held {
+            Some(held) => {
+                open_file(&held.path).map_err(|source| DiskError::File { path: held.path.clone(), source })?
+            }
+            None => {
+                make_folder(&self.folder).map_err(|source| DiskError::Folder { path: self.folder.clone(), source })?;
+                let (taken, database, index) = take_file(&self.folder)?;
+                *held = Some(taken);
+                (database, index)
+            }
+        };
+        let own = held.as_ref().map(|held| held.path.clone()).unwrap_or_default();
+        drop(held);
+        for path in (0..MAX_FILES).map(|number| file(&self.folder, number)).filter(|path| *path != own) {
+            if let Err(error) = take_over(&path, &database, &mut index) {
+                tracing::error!(file = %path.display(), %error, "what a host that is gone has left there is not taken over");
+                break;
+            }
+        }
+        let database = Arc::new(database);
+        *self.index.lock() = index;
+        *self.database.write() = Some(Arc::clone(&database));
+        Ok(database)
+    }
 }
 
 impl Job {
     fn refuse(self, error: &StoreError) {
         match self {
-            Self::Insert(_, done) => drop(done.send(Err(error.clone()))),
+            Self::Insert(_, done) | Self::Open(done) => drop(done.send(Err(error.clone()))),
             Self::Replace(_, done) => drop(done.send(Err(error.clone()))),
             Self::Expire(_, done) => drop(done.send(Err(error.clone()))),
         }
@@ -367,86 +386,4 @@ impl Written {
 
 fn broken(reason: &impl std::fmt::Display) -> StoreError {
     StoreError::Broken { reason: reason.to_string() }
-}
-
-fn file(folder: &Path, number: usize) -> PathBuf {
-    folder.join(format!("{number}.redb"))
-}
-
-/// Arguments and results are nobody else's.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Opens a file alone, and reads what is in it.
-fn open_file(path: &Path) -> Result<(Database, Index), Broken> {
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-    let transaction = database.begin_write()?;
-    let mut index = Index::default();
-    for record in transaction.open_table(TASKS)?.iter()? {
-        let (id, bytes) = record?;
-        match serde_json::from_slice::<Task>(bytes.value()) {
-            Ok(task) => index.put(&task, bytes.value().len()),
-            Err(error) => {
-                // It stays where it is, for a host that can read it.
-                tracing::warn!(task = %TaskId::of(id.value()), %error, "a task that cannot be read is left alone");
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok((database, index))
-}
-
-/// Moves what a host that is gone has left into this host's file. The other file stays, empty: were it removed, another host
-/// could hold a file that nobody finds.
-fn take_over(path: &Path, own: &Database, index: &mut Index) -> Result<(), Broken> {
-    if !path.try_exists()? {
-        return Ok(());
-    }
-    let other = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
-    let emptying = other.begin_write()?;
-    let filling = own.begin_write()?;
-    let mut moved = Vec::new();
-    {
-        let mut from = emptying.open_table(TASKS)?;
-        let mut to = filling.open_table(TASKS)?;
-        for record in from.iter()? {
-            let (id, bytes) = record?;
-            to.insert(id.value(), bytes.value())?;
-            moved.push((
-                id.value().to_owned(),
-                serde_json::from_slice::<Task>(bytes.value()).ok(),
-                bytes.value().len(),
-            ));
-        }
-        for (id, _, _) in &moved {
-            from.remove(id.as_str())?;
-        }
-    }
-    // In this order: should the process end between the two, a task is there twice, not lost.
-    filling.commit()?;
-    emptying.commit()?;
-    for (_, task, bytes) in &moved {
-        if let Some(task) = task {
-            index.put(task, *bytes);
-        }
-    }
-    Ok(())
-}
-
-fn record(database: &Database, id: &TaskId) -> Result<Option<Task>, Broken> {
-    let transaction = database.begin_read()?;
-    let table = match transaction.open_table(TASKS) {
-        Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(bytes) = table.get(id.as_str())? else {
-        return Ok(None);
-    };
-    Ok(Some(serde_json::from_slice(bytes.value())?))
 }

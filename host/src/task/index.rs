@@ -1,10 +1,11 @@
 //! What a store must know of all its tasks at once: how many, how large, whose, and until when.
 
-use super::{ListPlace, StoreError, Task, TaskId, TaskLimits};
+use super::{ListPlace, RunnerId, StoreError, Task, TaskId, TaskLimits};
 use crate::call::Principal;
 use crate::rt::Millis;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 /// What is known of all tasks without reading them.
 #[derive(Default)]
@@ -23,7 +24,8 @@ struct Entry {
     expires: Option<Millis>,
     version: u64,
     bytes: usize,
-    running: bool,
+    /// Who runs it; nothing once it has ended.
+    runs_at: Option<RunnerId>,
 }
 
 impl Index {
@@ -76,8 +78,9 @@ impl Index {
             self.expiring.insert((expires, task.id.clone()));
         }
         self.bytes += bytes;
-        let (owner, version, running) = (task.owner.clone(), task.version, task.running().is_some());
-        self.entries.insert(task.id.clone(), Entry { owner, place, expires, version, bytes, running });
+        let runs_at = task.running().map(|_| task.runner.clone());
+        let (owner, version) = (task.owner.clone(), task.version);
+        self.entries.insert(task.id.clone(), Entry { owner, place, expires, version, bytes, runs_at });
     }
 
     /// Forgets a task.
@@ -97,13 +100,21 @@ impl Index {
         }
     }
 
-    /// At most `max` tasks of an owner, newest first, behind a place.
-    pub(super) fn page(&self, owner: &Principal, behind: Option<&ListPlace>, max: usize) -> Vec<TaskId> {
+    /// At most `max` tasks of an owner, newest first, behind a place; and where it goes on, if it does.
+    pub(super) fn page(
+        &self,
+        owner: &Principal,
+        behind: Option<&ListPlace>,
+        max: usize,
+    ) -> (Vec<TaskId>, Option<ListPlace>) {
         let Some(places) = self.owners.get(owner) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
-        let behind = places.iter().skip_while(|Reverse(place)| behind.is_some_and(|behind| place >= behind));
-        behind.take(max).map(|Reverse(place)| place.id.clone()).collect()
+        let from = behind.map_or(Bound::Unbounded, |behind| Bound::Excluded(Reverse(behind.clone())));
+        let mut behind = places.range((from, Bound::Unbounded));
+        let page: Vec<&ListPlace> = behind.by_ref().take(max).map(|Reverse(place)| place).collect();
+        let next = behind.next().and_then(|_| page.last()).map(|last| (*last).clone());
+        (page.into_iter().map(|place| place.id.clone()).collect(), next)
     }
 
     /// Tasks whose time is over, at most `max`.
@@ -112,9 +123,10 @@ impl Index {
         over.take(max).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Tasks that have not ended.
-    pub(super) fn running(&self) -> Vec<TaskId> {
-        self.entries.iter().filter(|(_, entry)| entry.running).map(|(id, _)| id.clone()).collect()
+    /// Tasks that have not ended, of other runners than this one.
+    pub(super) fn running_of_others(&self, runner: &RunnerId) -> Vec<TaskId> {
+        let others = self.entries.iter().filter(|(_, entry)| entry.runs_at.as_ref().is_some_and(|at| at != runner));
+        others.map(|(id, _)| id.clone()).collect()
     }
 }
 

@@ -1,15 +1,16 @@
 //! Whoever holds the record of a running task: writes down what its function does, and hears of what others do to it.
 
 use super::store::Change;
-use super::{Ended, Outcome, Question, Running, Stage, StoreError, Task, TaskId, TaskStore, Watch, change};
+use super::{Ended, Outcome, RunnerId, Running, Stage, StoreError, Task, TaskId, TaskStore, Watch, change};
 use crate::call::{AskError, Kept, NotKept, Progress};
 use crate::protocol::AskRequest;
 use crate::rt::Clock;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Holds the record of one running task.
@@ -17,11 +18,14 @@ pub struct Keeper {
     store: Arc<dyn TaskStore>,
     clock: Clock,
     id: TaskId,
+    runner: RunnerId,
     watch: Watch,
     orders: mpsc::UnboundedReceiver<Order>,
     /// Questions whose function waits.
     waiting: HashMap<String, Vec<Answering>>,
     shown: Shown,
+    /// When it looks at the record again, whether it was told of a change or not.
+    look_at: Instant,
 }
 
 type Answering = oneshot::Sender<Result<Box<RawValue>, AskError>>;
@@ -30,7 +34,23 @@ type Answering = oneshot::Sender<Result<Box<RawValue>, AskError>>;
 struct Shown {
     next: Instant,
     every: Duration,
-    pending: Option<String>,
+    latest: Arc<Latest>,
+    is_due: bool,
+}
+
+/// The last that a task's function has said of its progress: what is said faster than it is written is not kept.
+#[derive(Default)]
+pub(super) struct Latest {
+    progress: Mutex<Option<Progress>>,
+    changed: Notify,
+}
+
+impl Latest {
+    /// Says how far the work is.
+    pub(super) fn say(&self, progress: Progress) {
+        *self.progress.lock() = Some(progress);
+        self.changed.notify_one();
+    }
 }
 
 /// What a task's function does.
@@ -38,7 +58,13 @@ pub(super) enum Order {
     Ask { key: String, request: AskRequest, answer: Answering },
     Withdraw { key: String },
     Keep { kept: Kept, done: oneshot::Sender<Result<(), NotKept>> },
-    Progress(Progress),
+}
+
+/// Where what a task's function does goes.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) orders: mpsc::UnboundedSender<Order>,
+    pub(super) latest: Arc<Latest>,
 }
 
 /// How a keeper left its task.
@@ -56,18 +82,35 @@ const MIN_SHOWN: Duration = Duration::from_secs(1);
 /// How soon a store that does not work is tried again, and how soon at last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// How often the record is looked at without word of a change: word of one may be lost between processes.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// For how long a result that does not fit into the store waits for room.
+const ROOM: Duration = Duration::from_secs(60);
+
 /// Questions that one task may put in its life: they are all kept.
 const MAX_QUESTIONS: usize = 1000;
 
 impl Keeper {
     /// A keeper of a task, and where its function's orders go.
-    pub(super) fn new(store: Arc<dyn TaskStore>, clock: Clock, task: &Task) -> (Self, mpsc::UnboundedSender<Order>) {
+    pub(super) fn new(store: Arc<dyn TaskStore>, clock: Clock, task: &Task) -> (Self, Line) {
         let (send, orders) = mpsc::unbounded_channel();
+        let latest = Arc::new(Latest::default());
         let watch = store.changes().watch(&task.id);
         let every = task.poll_interval.max(MIN_SHOWN);
-        let shown = Shown { next: Instant::now(), every, pending: None };
-        let keeper = Self { store, clock, id: task.id.clone(), watch, orders, waiting: HashMap::new(), shown };
-        (keeper, send)
+        let shown = Shown { next: Instant::now(), every, latest: Arc::clone(&latest), is_due: false };
+        let keeper = Self {
+            store,
+            clock,
+            id: task.id.clone(),
+            runner: task.runner.clone(),
+            watch,
+            orders,
+            waiting: HashMap::new(),
+            shown,
+            look_at: Instant::now(),
+        };
+        (keeper, Line { orders: send, latest })
     }
 
     /// Keeps the record while `work` is done, and ends it with what that gives. When somebody else ends the task, `work` is
@@ -81,8 +124,9 @@ impl Keeper {
         if self.look().await {
             return Left::Taken;
         }
+        let latest = Arc::clone(&self.shown.latest);
         loop {
-            let show_at = self.shown.pending.is_some().then_some(self.shown.next);
+            let show_at = self.shown.is_due.then_some(self.shown.next);
             tokio::select! {
                 biased;
                 outcome = &mut work => return self.end(outcome).await,
@@ -91,7 +135,13 @@ impl Keeper {
                         return Left::Taken;
                     }
                 }
+                () = tokio::time::sleep_until(self.look_at) => {
+                    if self.look().await {
+                        return Left::Taken;
+                    }
+                }
                 Some(order) = self.orders.recv() => self.take(order).await,
+                () = latest.changed.notified() => self.shown.is_due = true,
                 () = until(show_at) => self.show().await,
             }
         }
@@ -99,7 +149,11 @@ impl Keeper {
 
     /// Looks what others have done. Whether the task is over.
     async fn look(&mut self) -> bool {
-        match self.store.get(&self.id).await {
+        let found = self.store.get(&self.id).await;
+        // What could not be seen now must be seen soon: an answer may be there, or the end.
+        self.look_at = Instant::now() + if found.is_ok() { LOOK } else { RETRY.0 * 10 };
+        match found {
+            Ok(Some(task)) if task.runner != self.runner => true,
             Ok(Some(task)) => match task.running() {
                 Some(running) => {
                     self.deliver(running);
@@ -145,11 +199,12 @@ impl Keeper {
                 let _ = done.send(match kept {
                     Ok(Change::Done(_)) => Ok(()),
                     Ok(Change::Ended(_) | Change::Gone) => Err(NotKept("the task is over".to_owned())),
-                    Err(error) => Err(NotKept(error.to_string())),
+                    Err(error) => {
+                        // A full disk is no reason to stop what is being done: what was kept before still holds.
+                        tracing::warn!(task = %self.id, %error, "how far a task is cannot be kept");
+                        Ok(())
+                    }
                 });
-            }
-            Order::Progress(progress) => {
-                self.shown.pending = Some(progress_text(&progress));
             }
         }
     }
@@ -164,7 +219,10 @@ impl Keeper {
             drop(answer.send(Err(AskError::Cancelled)));
             return;
         };
-        if running.open.get(&key).is_some_and(|open| *open != request) {
+        // What an earlier run has asked in other words is asked anew.
+        let is_asked = self.waiting.contains_key(&key);
+        let is_other = running.open.get(&key).is_some_and(|open| is_asked && *open != request);
+        if is_other || running.was_another(&key, &request) {
             return refuse(format!("two questions have the key '{key}'; give each one of its own"), answer);
         }
         if running.open.len() + running.closed.len() >= MAX_QUESTIONS {
@@ -195,7 +253,7 @@ impl Keeper {
             }
             self.waiting.remove(key);
         }
-        if let Err(error) = self.change(|running| running.closed(key, Question::Withdrawn).into()).await {
+        if let Err(error) = self.change(|running| running.withdrawn(key).into()).await {
             tracing::warn!(task = %self.id, %error, "a question of a task cannot be withdrawn");
         }
     }
@@ -203,7 +261,9 @@ impl Keeper {
     /// Tells of progress in the record.
     async fn show(&mut self) {
         self.shown.next = Instant::now() + self.shown.every;
-        let Some(message) = self.shown.pending.take() else {
+        self.shown.is_due = false;
+        let latest = self.shown.latest.progress.lock().take();
+        let Some(message) = latest.map(|progress| progress_text(&progress)) else {
             return;
         };
         let Ok(Some(task)) = self.store.get(&self.id).await else {
@@ -221,14 +281,17 @@ impl Keeper {
 
     /// Ends the task. What was done is not lost because a disk is full for a while: it is tried again until it is written, or
     /// the process ends.
-    async fn end(self, mut outcome: Outcome) -> Left {
+    async fn end(mut self, mut outcome: Outcome) -> Left {
+        // Nobody is there any more who could order something.
+        self.orders.close();
+        let room_until = Instant::now() + ROOM;
         let mut wait = RETRY.0;
         loop {
             match self.change(|running| running.ended(outcome.clone()).into()).await {
                 Ok(Change::Done(_)) => return Left::Ended(outcome),
                 Ok(Change::Ended(_) | Change::Gone) => return Left::Taken,
-                // More room may never come, so this is said instead, which is small.
-                Err(error @ StoreError::TooLarge { .. }) => {
+                // Room may come while others go; when it does not, this is said instead, which is small.
+                Err(error @ StoreError::TooLarge { .. }) if Instant::now() >= room_until => {
                     tracing::warn!(task = %self.id, %error, "the result of a task is not kept");
                     outcome = Outcome::Error(crate::protocol::WireError {
                         code: crate::wire::code::INTERNAL_ERROR,

@@ -1,7 +1,9 @@
 //! Tasks in memory: they live as long as the process.
 
 use super::index::{Index, encode};
-use super::{Changes, ListPlace, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore};
+use super::{
+    Changes, ListPlace, Page, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore,
+};
 use crate::call::Principal;
 use crate::rt::Millis;
 use parking_lot::Mutex;
@@ -75,17 +77,17 @@ impl TaskStore for MemoryStore {
         now(self.replace_now(task))
     }
 
-    fn list(&self, owner: &Principal, behind: Option<ListPlace>, max: usize) -> StoreFuture<'_, Vec<Task>> {
+    fn list(&self, owner: &Principal, behind: Option<ListPlace>, max: usize) -> StoreFuture<'_, Page> {
         let state = self.state.lock();
-        let page = state.index.page(owner, behind.as_ref(), max);
-        now(Ok(page.iter().filter_map(|id| state.tasks.get(id).cloned()).collect()))
+        let (page, next) = state.index.page(owner, behind.as_ref(), max);
+        now(Ok(Page { tasks: page.iter().filter_map(|id| state.tasks.get(id).cloned()).collect(), next }))
     }
 
     fn left_behind(&self, runner: &RunnerId) -> StoreFuture<'_, Vec<Task>> {
         // Memory is one process's, so whoever else ran here is gone.
         let state = self.state.lock();
-        let running = state.index.running().into_iter().filter_map(|id| state.tasks.get(&id).cloned());
-        now(Ok(running.filter(|task| task.runner != *runner).collect()))
+        let left = state.index.running_of_others(runner);
+        now(Ok(left.iter().filter_map(|id| state.tasks.get(id).cloned()).collect()))
     }
 
     fn expire(&self, now_is: Millis) -> StoreFuture<'_, usize> {
@@ -102,8 +104,8 @@ impl TaskStore for MemoryStore {
         now(Ok(expired.len()))
     }
 
-    fn count(&self) -> StoreFuture<'_, usize> {
-        now(Ok(self.state.lock().index.len()))
+    fn count(&self) -> usize {
+        self.state.lock().index.len()
     }
 
     fn changes(&self) -> &Changes {

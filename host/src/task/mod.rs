@@ -22,7 +22,7 @@ pub use keeper::{Keeper, Left};
 pub use memory::MemoryStore;
 pub use peer::{TaskPeer, Told};
 pub use record::{Ended, Final, Outcome, Question, Running, Stage, Task, Work};
-pub use store::{Change, Closed, ListPlace, Replaced, StoreError, StoreFuture, TaskLimits, TaskStore, change};
+pub use store::{Change, ListPlace, Page, Replaced, StoreError, StoreFuture, TaskLimits, TaskStore, change};
 
 #[cfg(test)]
 mod tests;

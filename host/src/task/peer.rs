@@ -1,18 +1,20 @@
 //! The client of a task, as its function sees it: it is asked by the record, and hears what its era lets it hear.
 
-use super::keeper::Order;
+use super::keeper::{Line, Order};
 use super::{Keeper, Task, TaskStore};
 use crate::call::{
     AskError, AskFuture, Asked, KeepFuture, Kept, LogMessage, NotKept, Peer, Progress, TaskOfCall, Teller,
 };
 use crate::protocol::{Ask, AskRefused, AskRequest, ClientProfile, Dialect, LogLevel};
-use crate::rt::Clock;
+use crate::rt::{Clock, Turn};
+use mcp_plugin_api::manifest::OnRestart;
 use parking_lot::Mutex;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// How a client hears of a task's progress and logs, in the era that has such; nothing of it outlives a restart.
 pub struct Told {
@@ -29,15 +31,28 @@ pub struct TaskPeer {
     client: ClientProfile,
     told: Option<Told>,
     answers: HashMap<String, Box<RawValue>>,
-    checkpoint: Mutex<Option<serde_json::Value>>,
-    orders: mpsc::UnboundedSender<Order>,
+    checkpoint: Mutex<Option<Value>>,
+    /// Values of steps, of this run and earlier ones.
+    recorded: Mutex<HashMap<String, Value>>,
+    /// Whether a later run may want what is kept.
+    reruns: bool,
+    line: Line,
+    /// Lent to others while the client is asked.
+    turn: Option<Turn>,
 }
 
 impl TaskPeer {
-    /// The client's side of a task, and who keeps its record. `told` is how its client hears of progress and logs.
+    /// The client's side of a task, and who keeps its record. `told` is how its client hears of progress and logs; `turn` is
+    /// lent to others while it is asked.
     #[must_use]
-    pub fn new(store: Arc<dyn TaskStore>, clock: Clock, task: &Task, told: Option<Told>) -> (Arc<Self>, Keeper) {
-        let (keeper, orders) = Keeper::new(store, clock, task);
+    pub fn new(
+        store: Arc<dyn TaskStore>,
+        clock: Clock,
+        task: &Task,
+        told: Option<Told>,
+        turn: Option<Turn>,
+    ) -> (Arc<Self>, Keeper) {
+        let (keeper, line) = Keeper::new(store, clock, task);
         let running = task.running().cloned().unwrap_or_default();
         let answers = running.closed.keys().filter_map(|key| Some((key.clone(), running.answer(key)?.ok()?)));
         let peer = Self {
@@ -47,9 +62,18 @@ impl TaskPeer {
             told,
             answers: answers.collect(),
             checkpoint: Mutex::new(running.checkpoint),
-            orders,
+            recorded: Mutex::new(running.recorded),
+            reruns: task.work.on_restart == OnRestart::Rerun,
+            line,
+            turn,
         };
         (Arc::new(peer), keeper)
+    }
+
+    /// Values of steps that were done, by whichever run.
+    #[must_use]
+    pub fn recorded(&self) -> HashMap<String, Value> {
+        self.recorded.lock().clone()
     }
 }
 
@@ -64,7 +88,7 @@ impl Drop for OpenAsk<'_> {
     fn drop(&mut self) {
         if !self.answered {
             // Without a keeper the task is over.
-            let _ = self.peer.orders.send(Order::Withdraw { key: std::mem::take(&mut self.key) });
+            let _ = self.peer.line.orders.send(Order::Withdraw { key: std::mem::take(&mut self.key) });
         }
     }
 }
@@ -82,7 +106,7 @@ impl Peer for TaskPeer {
         if let Some(told) = &self.told {
             told.teller.progress(progress.clone());
         }
-        let _ = self.orders.send(Order::Progress(progress));
+        self.line.latest.say(progress);
     }
 
     fn log(&self, message: LogMessage) {
@@ -122,11 +146,14 @@ impl Peer for TaskPeer {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             let asked = Order::Ask { key: key.clone(), request, answer };
-            self.orders.send(asked).map_err(|_| AskError::Cancelled)?;
+            self.line.orders.send(asked).map_err(|_| AskError::Cancelled)?;
             let mut open = OpenAsk { peer: self, key, answered: false };
-            let answer = answered.await.unwrap_or(Err(AskError::Cancelled));
+            let answer = match &self.turn {
+                Some(turn) => turn.lend(answered).await,
+                None => answered.await,
+            };
             open.answered = true;
-            answer
+            answer.unwrap_or(Err(AskError::Cancelled))
         })
     }
 
@@ -135,15 +162,19 @@ impl Peer for TaskPeer {
     }
 
     fn keep(&self, kept: Kept) -> Option<KeepFuture<'_>> {
+        // Known at once: the function may be called again in this very run.
+        match kept.clone() {
+            Kept::Step { key, value } => drop(self.recorded.lock().insert(key, value)),
+            Kept::Checkpoint(value) => *self.checkpoint.lock() = Some(value),
+        }
+        if !self.reruns {
+            return None;
+        }
         Some(Box::pin(async move {
             let over = || NotKept("the task is over".to_owned());
             let (done, written) = oneshot::channel();
-            self.orders.send(Order::Keep { kept: kept.clone(), done }).map_err(|_| over())?;
-            written.await.map_err(|_| over())??;
-            if let Kept::Checkpoint(value) = kept {
-                *self.checkpoint.lock() = Some(value);
-            }
-            Ok(())
+            self.line.orders.send(Order::Keep { kept, done }).map_err(|_| over())?;
+            written.await.map_err(|_| over())?
         }))
     }
 }

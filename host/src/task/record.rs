@@ -46,7 +46,7 @@ pub struct Task {
 pub struct Work {
     /// The tool, by the name that clients see.
     pub tool: String,
-    /// Its arguments; kept only where it may be run again.
+    /// Its arguments; nothing once it has ended.
     pub arguments: Option<Box<RawValue>>,
     /// What its client can do.
     pub client: ClientProfile,
@@ -93,8 +93,8 @@ pub enum Question {
         /// Its message.
         message: String,
     },
-    /// Nobody wants to know any more.
-    Withdrawn,
+    /// Nobody wants to know any more; this is what was asked.
+    Withdrawn(AskRequest),
 }
 
 /// The end of a task. Nothing leads back from here.
@@ -185,10 +185,21 @@ impl Running {
         Self { runs: self.runs + 1, ..self }
     }
 
-    /// Puts a question. One that was answered stays answered.
+    /// It is left before its end, in order: that time does not count.
+    #[must_use]
+    pub fn left(self) -> Self {
+        Self { runs: self.runs.saturating_sub(1), ..self }
+    }
+
+    /// Puts a question. One that was answered stays answered, if the answer fits what is asked now.
     #[must_use]
     pub fn asked(mut self, key: &str, request: AskRequest) -> Self {
-        if !matches!(self.closed.get(key), Some(Question::Answered(_) | Question::Refused { .. })) {
+        let is_over = match self.closed.get(key) {
+            Some(Question::Answered(answer)) => request.answer_rule().check(answer).is_ok(),
+            Some(Question::Refused { .. }) => true,
+            Some(Question::Withdrawn(_)) | None => false,
+        };
+        if !is_over {
             self.closed.remove(key);
             self.open.insert(key.to_owned(), request);
         }
@@ -202,6 +213,30 @@ impl Running {
             self.closed.insert(key.to_owned(), how);
         }
         self
+    }
+
+    /// Withdraws a question, if it is open.
+    #[must_use]
+    pub fn withdrawn(self, key: &str) -> Self {
+        match self.open.get(key).cloned() {
+            Some(request) => self.closed(key, Question::Withdrawn(request)),
+            None => self,
+        }
+    }
+
+    /// Whether another question has had this key, and may still be answered by a client that has seen it (2026-07-28 K-09).
+    #[must_use]
+    pub fn was_another(&self, key: &str, request: &AskRequest) -> bool {
+        matches!(self.closed.get(key), Some(Question::Withdrawn(other)) if other != request)
+    }
+
+    /// Answers a question, if it is open and the answer fits it.
+    #[must_use]
+    pub fn answered(self, key: &str, answer: &RawValue) -> Self {
+        match self.open.get(key).map(|request| request.answer_rule().check(answer)) {
+            Some(Ok(())) => self.closed(key, Question::Answered(answer.to_owned())),
+            Some(Err(_)) | None => self,
+        }
     }
 
     /// Ends it.
@@ -218,7 +253,7 @@ impl Running {
             Question::Refused { code, message } => {
                 Some(Err(AskError::ClientError { code: *code, message: message.clone() }))
             }
-            Question::Withdrawn => None,
+            Question::Withdrawn(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::rt::Millis;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// How much a store keeps.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,15 @@ pub enum Replaced {
     Stale,
 }
 
+/// A part of a list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The tasks; those that have gone meanwhile are not here.
+    pub tasks: Vec<Task>,
+    /// Where it goes on, if it does.
+    pub next: Option<ListPlace>,
+}
+
 /// Where a list goes on: behind this one. Lists begin with the newest task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPlace {
@@ -107,7 +117,7 @@ pub trait TaskStore: Send + Sync {
     fn replace(&self, task: Task) -> StoreFuture<'_, Replaced>;
 
     /// At most `max` tasks of an owner, newest first, behind a place.
-    fn list(&self, owner: &Principal, behind: Option<ListPlace>, max: usize) -> StoreFuture<'_, Vec<Task>>;
+    fn list(&self, owner: &Principal, behind: Option<ListPlace>, max: usize) -> StoreFuture<'_, Page>;
 
     /// Running tasks of other runners than this one that are known to be gone: nobody will change them any more.
     fn left_behind(&self, runner: &RunnerId) -> StoreFuture<'_, Vec<Task>>;
@@ -115,8 +125,8 @@ pub trait TaskStore: Send + Sync {
     /// Forgets tasks whose time is over, and tells how many.
     fn expire(&self, now: Millis) -> StoreFuture<'_, usize>;
 
-    /// How many tasks there are.
-    fn count(&self) -> StoreFuture<'_, usize>;
+    /// How many tasks there are, as far as this process knows. For whoever looks after the host, and nothing else.
+    fn count(&self) -> usize;
 
     /// Who has changed: each task that any method has changed or forgotten, after that was done.
     fn changes(&self) -> &Changes;
@@ -143,7 +153,12 @@ pub async fn change(
     now: impl Fn() -> Millis + Send,
     step: impl Fn(Running) -> Stage + Send,
 ) -> Result<Change, StoreError> {
-    loop {
+    /// So many are quicker only where what a store says is not what it has.
+    const MAX_TRIES: u32 = 1000;
+    for tries in 0..MAX_TRIES {
+        if tries > 10 {
+            tokio::time::sleep(Duration::from_millis(u64::from(tries.min(100)))).await;
+        }
         let Some(task) = store.get(id).await? else {
             return Ok(Change::Gone);
         };
@@ -155,57 +170,5 @@ pub async fn change(
             return Ok(Change::Done(next));
         }
     }
-}
-
-/// A store that keeps nothing, because its place does not work; it says so to whoever wants a task.
-pub struct Closed {
-    reason: String,
-    changes: Changes,
-}
-
-impl Closed {
-    /// A store that does not work for this reason.
-    #[must_use]
-    pub fn new(reason: String) -> Self {
-        Self { reason, changes: Changes::default() }
-    }
-
-    fn refuse<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
-        let error = StoreError::Broken { reason: self.reason.clone() };
-        Box::pin(std::future::ready(Err(error)))
-    }
-}
-
-impl TaskStore for Closed {
-    fn insert(&self, _: Task) -> StoreFuture<'_, ()> {
-        self.refuse()
-    }
-
-    fn get(&self, _: &TaskId) -> StoreFuture<'_, Option<Task>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn replace(&self, _: Task) -> StoreFuture<'_, Replaced> {
-        self.refuse()
-    }
-
-    fn list(&self, _: &Principal, _: Option<ListPlace>, _: usize) -> StoreFuture<'_, Vec<Task>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
-    }
-
-    fn left_behind(&self, _: &RunnerId) -> StoreFuture<'_, Vec<Task>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
-    }
-
-    fn expire(&self, _: Millis) -> StoreFuture<'_, usize> {
-        Box::pin(std::future::ready(Ok(0)))
-    }
-
-    fn count(&self) -> StoreFuture<'_, usize> {
-        Box::pin(std::future::ready(Ok(0)))
-    }
-
-    fn changes(&self) -> &Changes {
-        &self.changes
-    }
+    Err(StoreError::Broken { reason: "a task cannot be changed: it always differs from what was read".to_owned() })
 }

@@ -3,6 +3,7 @@
 use super::HostSide;
 use super::library::lent;
 use crate::call::{AskError, Asked, Call, Kept, LogMessage, Progress};
+use crate::plugin::deaf::Unreturned;
 use crate::protocol::{Ask, LogLevel};
 use crate::rt::InFlightGuard;
 use mcp_plugin_api::abi::foreign::{FfiFuture, ROption, RSlice, RStr, RVec};
@@ -21,13 +22,19 @@ pub(in crate::plugin) struct CallSide {
     call: Arc<Call>,
     host: HostSide,
     runtime: Handle,
-    _permit: InFlightGuard,
+    /// Its slot, and that it has not returned.
+    _held: (InFlightGuard, Unreturned),
 }
 
 impl CallSide {
     /// The context of a call that holds a permit of its plugin.
-    pub(in crate::plugin) fn new(call: Arc<Call>, host: HostSide, runtime: Handle, permit: InFlightGuard) -> Self {
-        Self { call, host, runtime, _permit: permit }
+    pub(in crate::plugin) fn new(
+        call: Arc<Call>,
+        host: HostSide,
+        runtime: Handle,
+        held: (InFlightGuard, Unreturned),
+    ) -> Self {
+        Self { call, host, runtime, _held: held }
     }
 
     fn take(&self, op: &str, payload: &[u8]) {
@@ -136,8 +143,10 @@ impl CallSide {
             return ready(Some(Ok(Value::Null)));
         }
         self.spawned(async move {
-            if let Some(keeping) = call.peer.keep(kept) {
-                keeping.await.map_err(|error| failed(failure::INTERNAL, &error.to_string(), None))?;
+            if let Some(keeping) = call.peer.keep(kept)
+                && let Err(error) = keeping.await
+            {
+                return Err(failed(failure::CANCELLED, &error.to_string(), None));
             }
             Ok(b"null".to_vec())
         })
@@ -342,6 +351,8 @@ fn ask_failure(error: &AskError) -> Failure {
         AskError::ClientError { code, message: text } => {
             failed(failure::CLIENT_REFUSED, &message, Some(json!({"code": code, "message": text})))
         }
-        AskError::Refused(_) => failed(failure::CLIENT_REFUSED, &message, None),
+        AskError::Refused(_) | AskError::Misfit(_) | AskError::TooMany => {
+            failed(failure::CLIENT_REFUSED, &message, None)
+        }
     }
 }

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
 /// Sessions that hear of the tasks that they have begun.
 #[derive(Default)]
@@ -24,25 +24,28 @@ pub(in crate::serve) struct Followers {
 struct Attended {
     by_task: Mutex<HashMap<TaskId, Vec<u64>>>,
     next: AtomicU64,
-    changed: Notify,
+    changed: watch::Sender<()>,
 }
 
-/// A request that waits for a task; the first of them puts the task's questions to its client.
+/// A request that waits for a task. The last of them puts the task's questions to its client: those before it may have lost
+/// their connection.
 pub(super) struct Attendance {
     attended: Arc<Attended>,
     id: TaskId,
     number: u64,
+    changed: watch::Receiver<()>,
 }
 
 impl Attendance {
     /// Whether it is this one that asks.
     pub(super) fn is_ours(&self) -> bool {
-        self.attended.by_task.lock().get(&self.id).and_then(|waiting| waiting.first()) == Some(&self.number)
+        self.attended.by_task.lock().get(&self.id).and_then(|waiting| waiting.last()) == Some(&self.number)
     }
 
     /// Resolves when that may have changed.
-    pub(super) async fn changed(&self) {
-        self.attended.changed.notified().await;
+    pub(super) async fn changed(&mut self) {
+        // The sender lives in `attended`.
+        let _ = self.changed.changed().await;
     }
 }
 
@@ -56,7 +59,7 @@ impl Drop for Attendance {
             }
         }
         drop(by_task);
-        self.attended.changed.notify_waiters();
+        self.attended.changed.send_replace(());
     }
 }
 
@@ -76,7 +79,9 @@ impl Followers {
     pub(super) fn attend(&self, id: &TaskId) -> Attendance {
         let number = self.attended.next.fetch_add(1, Ordering::Relaxed);
         self.attended.by_task.lock().entry(id.clone()).or_default().push(number);
-        Attendance { attended: Arc::clone(&self.attended), id: id.clone(), number }
+        self.attended.changed.send_replace(());
+        let changed = self.attended.changed.subscribe();
+        Attendance { attended: Arc::clone(&self.attended), id: id.clone(), number, changed }
     }
 
     /// Those that are followed.

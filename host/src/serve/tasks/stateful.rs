@@ -14,14 +14,14 @@ use crate::serve::Server;
 use crate::serve::server::span_of;
 use crate::serve::stateful::Answer;
 use crate::session::{Admitted, Session};
-use crate::task::{Change, ListPlace, Outcome, Task, TaskId, Told};
-use crate::wire::{self, Id, Request};
+use crate::task::{Change, ListPlace, Outcome, Page, Task, TaskId, Told};
+use crate::wire::{self, Id, Request, code};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -131,8 +131,11 @@ impl Server {
         };
         let (server, session, id, outlet) =
             (Arc::clone(self), Arc::clone(session), request.id.clone(), Arc::clone(outlet));
+        let (permit, admitted) = held;
+        // Whoever waits does no work: it holds no place of those who do.
+        let permit = Some(permit).filter(|_| method != Method::AwaitTask);
         let answered = async move {
-            let cancelled = held.1.cancel.clone();
+            let cancelled = admitted.cancel.clone();
             let result = tokio::select! {
                 biased;
                 () = cancelled.cancelled() => Err(Fault::Cancelled),
@@ -146,8 +149,8 @@ impl Server {
                     .map(|body| server.encoder.complete(dialect, &id, &body))
                 } => result,
             };
-            let by_client = held.1.is_cancelled_by_client();
-            drop(held);
+            let by_client = admitted.is_cancelled_by_client();
+            drop((permit, admitted));
             match result {
                 Ok(reply) => Some(reply),
                 Err(Fault::Cancelled) if by_client => None,
@@ -183,11 +186,11 @@ impl Server {
         /// Records are read whole, results included.
         const MAX_PAGE: usize = 100;
         let page = self.dispatcher.limits().page_size.min(MAX_PAGE);
-        let (tasks, more) = runner.list(&session.principal, TaskForm::Core, place, page).await?;
+        let Page { tasks, next } = runner.list(&session.principal, TaskForm::Core, place, page).await?;
         let listed: Vec<Value> = tasks.iter().map(|task| task.shown().members(session.dialect).into()).collect();
         let mut result = json!({"tasks": listed});
-        if let Some(last) = tasks.last().filter(|_| more) {
-            result["nextCursor"] = ListPlace::of(last).encode().into();
+        if let Some(next) = next {
+            result["nextCursor"] = next.encode().into();
         }
         Ok(result.into())
     }
@@ -203,7 +206,7 @@ impl Server {
     ) -> Result<Bytes, Fault> {
         let found = runner.find(task, &session.principal, TaskForm::Core).await?;
         let mut watch = runner.store().changes().watch(&found.id);
-        let attendance = self.followers.attend(&found.id);
+        let mut attendance = self.followers.attend(&found.id);
         let mut asking = FuturesUnordered::new();
         let mut asked: BTreeMap<String, CancellationToken> = BTreeMap::new();
         loop {
@@ -212,19 +215,19 @@ impl Server {
             let Some(running) = found.running() else {
                 return ended(session.dialect, &found, id);
             };
-            let open: BTreeSet<&String> = running.open.keys().collect();
+            let is_ours = attendance.is_ours();
             asked.retain(|key, withdraw| {
-                let is_open = open.contains(key);
-                if !is_open {
-                    // Somebody else has answered it, or nobody wants to know any more.
+                // Somebody else has answered it or asks it now, or nobody wants to know any more.
+                let stays = is_ours && running.open.contains_key(key);
+                if !stays {
                     withdraw.cancel();
                 }
-                is_open
+                stays
             });
-            if attendance.is_ours() {
-                for (key, request) in
-                    running.open.iter().filter(|(key, _)| !asked.contains_key(*key)).collect::<Vec<_>>()
-                {
+            // Whoever created the task could be asked this; whoever waits need not be the same.
+            let open = running.open.iter().filter(|(_, request)| is_ours && request.suits(&session.client));
+            for (key, request) in open {
+                if !asked.contains_key(key) {
                     let withdraw = CancellationToken::new();
                     asked.insert(key.clone(), withdraw.clone());
                     let request = request.clone().of_task(found.id.as_str());
@@ -236,6 +239,7 @@ impl Server {
                 () = attendance.changed() => {}
                 // Whoever waits is told to come again; the task goes on.
                 () = self.drain().draining() => return Err(Fault::ShuttingDown),
+                () = left_alone(&**outlet, session.resume_for()) => return Err(Fault::Cancelled),
                 Some((key, answer)) = asking.next() => {
                     asked.remove(&key);
                     match answer {
@@ -245,15 +249,28 @@ impl Server {
                         Some(Err(AskError::ClientError { code, message })) => {
                             runner.refuse(&found.id, &key, code, &message).await?;
                         }
+                        // An answer that is none, now and in the next try.
+                        Some(Err(AskError::Misfit(reason))) => {
+                            runner.refuse(&found.id, &key, code::INVALID_PARAMS.into(), reason).await?;
+                        }
                         // It is put again, as long as the client waits and the task wants to know.
                         Some(Err(AskError::TimedOut(_))) | None => {}
-                        Some(Err(other)) => {
-                            tracing::debug!(task = %found.id, reason = %other, "a question of a task was not answered");
-                            runner.refuse(&found.id, &key, 0, &other.to_string()).await?;
-                        }
+                        // The client is gone: the question waits for it to come again.
+                        Some(Err(other)) => return Err(Fault::AskFailed { message: other.to_string() }),
                     }
                 }
             }
+        }
+    }
+}
+
+/// Resolves when nobody has followed an answer for so long that nobody can come back for it.
+async fn left_alone(outlet: &dyn Outlet, resume_for: Duration) {
+    loop {
+        match outlet.unfollowed_for() {
+            Some(alone) if alone >= resume_for => return,
+            Some(alone) => tokio::time::sleep(resume_for - alone).await,
+            None => tokio::time::sleep(resume_for).await,
         }
     }
 }
@@ -266,10 +283,20 @@ async fn put(
     request: AskRequest,
     withdraw: CancellationToken,
 ) -> (String, Option<Result<Box<RawValue>, AskError>>) {
+    /// How soon a question is put again for which the client had no room.
+    const AGAIN: Duration = Duration::from_secs(1);
+    let answering = async {
+        loop {
+            match session.ask(&*outlet, request.clone()).await {
+                Err(AskError::TooMany) => tokio::time::sleep(AGAIN).await,
+                answer => return answer,
+            }
+        }
+    };
     let answer = tokio::select! {
         biased;
         () = withdraw.cancelled() => None,
-        answer = session.ask(&*outlet, request) => Some(answer),
+        answer = answering => Some(answer),
     };
     (key, answer)
 }

@@ -38,8 +38,23 @@ impl Server {
         Err(Fault::TasksNotDeclared)
     }
 
+    /// Begins a task for a request that stands for itself, unless its client wants none any more: nobody would have its name.
+    pub(in crate::serve) async fn begin_unless(
+        self: &Arc<Self>,
+        cancelled: &Cancel,
+        round: Round,
+        conversation: Option<Conversation>,
+        due: TaskDue,
+    ) -> Option<Reply> {
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled() => None,
+            reply = self.begin_stateless(round, conversation, due) => Some(reply),
+        }
+    }
+
     /// Begins a task for a request that stands for itself.
-    pub(in crate::serve) async fn begin_stateless(
+    async fn begin_stateless(
         self: &Arc<Self>,
         round: Round,
         conversation: Option<Conversation>,
@@ -133,6 +148,11 @@ impl Server {
             };
             let result = guarded_with(&cancelled, asking).await?;
             drop(permit);
+            // To a client that declares the older tasks alone, there are none but its own (2026-07-28 K-19).
+            let result = result.map_err(|fault| match fault {
+                Fault::UnknownTask | Fault::InvalidParams { .. } if form == TaskForm::Core => Fault::TasksNotDeclared,
+                fault => fault,
+            });
             Some(server.reply(dialect, &id, result.map(|body: ResultBody| body.into())))
         };
         StatelessAnswer::Later(Box::pin(answered.instrument(span_of(dialect, request))), cancel)

@@ -2,8 +2,9 @@
 
 use super::Session;
 use crate::outlet::{Delivery, Outlet};
+use crate::protocol::RELATED_TASK;
 use crate::wire::{self, Id};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ pub(super) struct OpenAsk<'a> {
     pub(super) session: &'a Session,
     pub(super) outlet: &'a dyn Outlet,
     pub(super) number: u64,
+    /// The task that it belongs to, as its request says it.
+    pub(super) task: Option<&'a Value>,
     pub(super) answered: bool,
 }
 
@@ -46,7 +49,10 @@ impl Drop for OpenAsk<'_> {
             return;
         }
         self.session.state.lock().asks.remove(&self.number);
-        let params = json!({"requestId": self.number, "reason": "nobody waits for the answer any more"});
+        let mut params = json!({"requestId": self.number, "reason": "nobody waits for the answer any more"});
+        if let Some(task) = self.task {
+            params["_meta"] = json!({RELATED_TASK: task});
+        }
         let message = wire::notification("notifications/cancelled", &params);
         if let Err(message) = self.outlet.send(message, Delivery::MustKeep) {
             let _ = self.session.standalone().send(message, Delivery::MustKeep);

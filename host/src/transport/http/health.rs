@@ -26,10 +26,24 @@ pub struct HealthDetail {
     pub subscriptions: usize,
     /// Calls under way.
     pub calls: usize,
+    /// Tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TasksHealth>,
     /// All plugins.
     pub plugins: Vec<PluginHealth>,
     /// What the operator should know.
     pub problems: Vec<String>,
+}
+
+/// Tasks in detail.
+#[derive(Debug, Serialize)]
+pub struct TasksHealth {
+    /// Those that are kept, ended ones included.
+    pub kept: usize,
+    /// Those that run in this host.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub waiting: usize,
 }
 
 /// One plugin in detail.
@@ -49,4 +63,9 @@ pub struct PluginHealth {
     pub required: bool,
     /// Calls under way, those that nobody waits for any more included.
     pub calls: usize,
+    /// Calls that nobody waits for any more: they were cancelled, or took too long, and have not returned.
+    pub deaf_calls: usize,
+    /// For how many seconds the oldest of them has been so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_deaf_seconds: Option<u64>,
 }

@@ -19,6 +19,6 @@ mod stateless;
 
 pub use body::HttpLimits;
 pub use endpoint::{Endpoint, OldestTransport, router};
-pub use health::{Health, HealthDetail, PluginHealth};
+pub use health::{Health, HealthDetail, PluginHealth, TasksHealth};
 pub use listen::{ListenError, Listener};
 pub use mirror::decode as decode_header;

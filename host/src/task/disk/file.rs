@@ -1,0 +1,173 @@
+//! Files of a task store: taken, opened, read whole, and taken over from hosts that are gone.
+
+use super::{Broken, DiskError};
+use crate::task::index::Index;
+use crate::task::{Task, TaskId};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+
+/// Records by name: the JSON of a [`Task`]. The number is the form's; another form gets another table.
+pub(super) const TASKS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("tasks-1");
+
+/// Files that hosts with one folder may have.
+pub(super) const MAX_FILES: usize = 256;
+
+/// Bytes of the file that are held in memory.
+pub(super) const CACHE_BYTES: usize = 16 << 20;
+
+/// A file that is this host's for as long as it lives, even while the database in it is closed.
+pub(super) struct Held {
+    pub(super) path: PathBuf,
+    _lock: File,
+}
+
+pub(super) fn file(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("{number}.redb"))
+}
+
+/// Arguments and results are nobody else's.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Takes the first file that no other host holds. One that is damaged is left aside, for whoever may mend it.
+pub(super) fn take_file(folder: &Path) -> Result<(Held, Database, Index), DiskError> {
+    for number in 0..MAX_FILES {
+        let path = file(folder, number);
+        let failed = |source: Broken| DiskError::File { path: path.clone(), source };
+        let Some(lock) = hold(&path).map_err(|error| failed(error.into()))? else {
+            continue;
+        };
+        let is_new = !path.try_exists().map_err(|error| failed(error.into()))?;
+        match open_file(&path) {
+            Ok((database, index)) => return Ok((Held { path, _lock: lock }, database, index)),
+            Err(error) if is_new => {
+                // Half a file would be a damaged one at the next start.
+                let _ = std::fs::remove_file(&path);
+                return Err(failed(error));
+            }
+            Err(error) => {
+                tracing::error!(file = %path.display(), %error, "it is damaged, and left aside with the tasks in it");
+            }
+        }
+    }
+    Err(DiskError::NoneFree { path: folder.to_owned() })
+}
+
+/// The right to a file, for as long as what is given lives; nothing where another host has it. It is a file of its own,
+/// because the database lets go of its file when it fails.
+pub(super) fn hold(path: &Path) -> io::Result<Option<File>> {
+    let lock = own_file(&path.with_extension("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Opens or makes a file that nobody else can read.
+pub(super) fn own_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Opens a file, and reads what is in it.
+pub(super) fn open_file(path: &Path) -> Result<(Database, Index), Broken> {
+    caught(|| {
+        // Made before the database does, so that nobody else can read it.
+        drop(own_file(path)?);
+        let mut builder = Database::builder();
+        let database = builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)?;
+        let transaction = database.begin_write()?;
+        let mut index = Index::default();
+        for record in transaction.open_table(TASKS)?.iter()? {
+            let (id, bytes) = record?;
+            match serde_json::from_slice::<Task>(bytes.value()) {
+                Ok(task) => index.put(&task, bytes.value().len()),
+                Err(error) => {
+                    // It stays where it is, for a host that can read it.
+                    tracing::warn!(task = %TaskId::of(id.value()), %error, "a task that cannot be read is left alone");
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok((database, index))
+    })
+}
+
+/// Moves what a host that is gone has left into this host's file. The other file stays, empty: were it removed, another host
+/// could hold a file that nobody finds.
+pub(super) fn take_over(path: &Path, own: &Database, index: &mut Index) -> Result<(), Broken> {
+    if !path.try_exists()? {
+        return Ok(());
+    }
+    let Some(_lock) = hold(path)? else {
+        return Ok(());
+    };
+    caught(|| {
+        let other = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
+        let emptying = other.begin_write()?;
+        let filling = own.begin_write()?;
+        let mut moved = Vec::new();
+        {
+            let mut from = emptying.open_table(TASKS)?;
+            let mut to = filling.open_table(TASKS)?;
+            let mut names = Vec::new();
+            for record in from.iter()? {
+                let (id, bytes) = record?;
+                names.push(id.value().to_owned());
+                let task = serde_json::from_slice::<Task>(bytes.value()).ok();
+                // It may be here already, and newer: a process that ended between the two commits below leaves it twice.
+                let version = task.as_ref().map_or(0, |task| task.version);
+                if index.version(&TaskId::of(id.value())).is_none_or(|own| own < version) {
+                    to.insert(id.value(), bytes.value())?;
+                    moved.extend(task.map(|task| (task, bytes.value().len())));
+                }
+            }
+            for name in &names {
+                from.remove(name.as_str())?;
+            }
+        }
+        // In this order: should the process end between the two, a task is there twice, not lost.
+        filling.commit()?;
+        for (task, bytes) in &moved {
+            index.put(task, *bytes);
+        }
+        emptying.commit()?;
+        Ok(())
+    })
+}
+
+/// What damage makes the database panic about is an error too.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("its file is damaged".into()))
+}
+
+/// An error with its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
+pub(super) fn record(database: &Database, id: &TaskId) -> Result<Option<Task>, Broken> {
+    let transaction = database.begin_read()?;
+    let table = match transaction.open_table(TASKS) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(bytes) = table.get(id.as_str())? else {
+        return Ok(None);
+    };
+    Ok(Some(serde_json::from_slice(bytes.value())?))
+}
