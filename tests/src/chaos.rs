@@ -53,7 +53,15 @@ struct Known {
     file: PathBuf,
     /// The last end that a client was told of.
     seen: Option<String>,
-    cancelled: bool,
+    /// Whether its cancellation was asked for, and whether that was answered.
+    cancel: Cancel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Cancel {
+    No,
+    Asked,
+    Answered,
 }
 
 const TO: u64 = 12;
@@ -107,11 +115,14 @@ fn load(tasks: &Tasks, worker: u64, files: &Path, (known, stop, answered, number
         let Some(id) = tasks.try_begin(tool, &arguments) else {
             continue;
         };
-        known.lock().unwrap().insert(id.clone(), Known { tool, file, seen: None, cancelled: false });
-        if number.is_multiple_of(7)
-            && tasks.try_ask("tasks/cancel", json!({"taskId": id})).is_some_and(|reply| reply["result"].is_object())
-        {
-            known.lock().unwrap().entry(id.clone()).and_modify(|known| known.cancelled = true);
+        known.lock().unwrap().insert(id.clone(), Known { tool, file, seen: None, cancel: Cancel::No });
+        if number.is_multiple_of(7) {
+            let cancel =
+                |is: Cancel| drop(known.lock().unwrap().entry(id.clone()).and_modify(|known| known.cancel = is));
+            cancel(Cancel::Asked);
+            if tasks.try_ask("tasks/cancel", json!({"taskId": id})).is_some_and(|reply| reply["result"].is_object()) {
+                cancel(Cancel::Answered);
+            }
         }
         if let Some(reply) = tasks.try_ask("tasks/get", json!({"taskId": id})) {
             note(known, &id, &reply["result"]);
@@ -146,7 +157,7 @@ fn check_seen(tasks: &Tasks, known: &Mutex<BTreeMap<String, Known>>, report: &mu
 /// Waits until all have ended, and looks what was done.
 fn settle(tasks: &Tasks, known: &BTreeMap<String, Known>, report: &mut Report) {
     report.acknowledged = known.len();
-    for (id, Known { tool, file, seen: _, cancelled }) in known {
+    for (id, Known { tool, file, seen: _, cancel }) in known {
         let task = eventually("the end of a task", || {
             let task = tasks.get(id);
             (task["status"] != "working").then_some(task)
@@ -160,6 +171,10 @@ fn settle(tasks: &Tasks, known: &BTreeMap<String, Known>, report: &mut Report) {
             report.lost.push(format!("steps that were kept were done again: {told}"));
         }
         match task["status"].as_str() {
+            // It was answered, so it had ended before or is cancelled.
+            Some(status) if *cancel == Cancel::Answered && status != "cancelled" && begins > 1 => {
+                report.lost.push(format!("run again though it was cancelled: {told}"));
+            }
             Some("completed") => {
                 report.completed += 1;
                 report.run_again += usize::from(begins > 1);
@@ -169,7 +184,7 @@ fn settle(tasks: &Tasks, known: &BTreeMap<String, Known>, report: &mut Report) {
                 }
             }
             Some("failed") if *tool == "count_once" => report.failed_by_restart += 1,
-            Some("cancelled") if *cancelled => report.cancelled += 1,
+            Some("cancelled") if *cancel != Cancel::No => report.cancelled += 1,
             _ => report.lost.push(told.clone()),
         }
         if *tool == "count_once" && begins > 1 {

@@ -321,7 +321,16 @@ impl Supervisor {
 
     /// Ends all plugins, side by side, within `grace`.
     pub async fn stop_all(&self, grace: Duration) {
+        /// How long calls that were cancelled may take to return before their plugin is ended under them.
+        const RETURN: Duration = Duration::from_millis(500);
+        const PAUSE: Duration = Duration::from_millis(5);
         let instances = std::mem::take(&mut self.state.lock().instances);
+        let returned = async {
+            while instances.iter().any(|instance| instance.calls() > 0) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let _ = tokio::time::timeout(RETURN, returned).await;
         let stopping: Vec<_> = instances
             .into_iter()
             .map(|instance| {

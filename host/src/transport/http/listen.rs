@@ -2,7 +2,7 @@
 
 use super::HttpLimits;
 use super::stall::StallGuard;
-use crate::rt::{Drain, InFlight};
+use crate::rt::{Drain, InFlight, Phase};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -49,7 +49,8 @@ impl Listener {
         let connections = InFlight::new(self.limits.max_connections);
         loop {
             let accepted = tokio::select! {
-                () = drain.draining() => return,
+                // While the work goes on, whoever comes is told so: that it is not ready, and to try again later.
+                () = drain.work_finished() => return,
                 accepted = self.socket.accept() => accepted,
             };
             let stream = match accepted {
@@ -81,7 +82,7 @@ const LAST_MOMENT: std::time::Duration = std::time::Duration::from_millis(250);
 async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: HttpLimits) {
     let _ = stream.set_nodelay(true);
     tokio::select! {
-        () = drain.draining() => return,
+        () = drain.work_finished() => return,
         known = tokio::time::timeout(limits.header_timeout, version_is_known(&stream)) => {
             if known.is_err() {
                 tracing::debug!("a connection said nothing in time");
@@ -107,9 +108,17 @@ async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: Htt
     let service = TowerToHyperService::new(router);
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
+    // A connection of before ends with what it is about; one that comes later is answered first.
+    let is_late = drain.phase() == Phase::Draining;
+    let ending = async {
+        match is_late {
+            true => drain.work_finished().await,
+            false => drain.draining().await,
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drain.draining() => {
+        () = ending => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
