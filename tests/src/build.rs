@@ -23,13 +23,15 @@ pub fn build(words: &[&str]) {
     assert!(built.status.success(), "cargo build {words:?}:\n{}", String::from_utf8_lossy(&built.stderr));
 }
 
-/// A product of the whole workspace, such as `libhello.so` or `mcp-host`.
+/// A product of the whole workspace, such as `libhello.so` or `mcp-host`. A release binary of the tests takes those beside it.
 #[track_caller]
 #[must_use]
 pub fn artifact(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| build(&["--workspace"]));
-    let path = target().join("debug").join(name);
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let words: &[&str] = if cfg!(debug_assertions) { &["--workspace"] } else { &["--workspace", "--release"] };
+    BUILT.get_or_init(|| build(words));
+    let path = target().join(profile).join(name);
     assert!(path.is_file(), "{} was not built", path.display());
     path
 }
