@@ -3,6 +3,7 @@
 use mcp_host::call::Principal;
 use mcp_host::protocol::{Around, Protocols, RequestMeta, TraceContext};
 use mcp_host::replay::{Beginning, Keys, Ledger, Rounds, RoundsLimits, Subject};
+use mcp_host::task::{ListPlace, Stage, Task};
 use mcp_host::transport::http::decode_header;
 use mcp_host::wire::{Incoming, LineReader, parse};
 use mcp_host::{config, plugin, protocol, registry};
@@ -82,6 +83,35 @@ pub(crate) fn meta(bytes: &[u8]) {
     }
     let _ = registry::MirroredParam::all(params);
     let _ = Subject::of("tools/call", Some(params.get()));
+}
+
+/// What is said of tasks: wishes, filters and cursors of clients, and records on disk. A record that is read is shown in every
+/// dialect, and written as it was read; an ended one has no way back.
+pub(crate) fn task(bytes: &[u8]) {
+    if let Ok(params) = serde_json::from_slice::<&RawValue>(bytes) {
+        let meta = RequestMeta::of(Some(params));
+        let _ = meta.wanted_task();
+        if let Ok(filter) = protocol::read_params::<protocol::ListenParams>(Some(params)) {
+            let _ = filter.notifications.checked(16);
+        }
+        let _ = protocol::read_params::<protocol::UpdateTaskParams<'_>>(Some(params));
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Some(place) = ListPlace::decode(text)
+    {
+        assert_eq!(ListPlace::decode(&place.encode()), Some(place));
+    }
+    let Ok(task) = serde_json::from_slice::<Task>(bytes) else {
+        return;
+    };
+    for dialect in protocol::Dialect::all() {
+        let members = task.shown().members(dialect);
+        assert!(members["createdAt"].as_str().is_some_and(|at| at.ends_with('Z')));
+    }
+    assert_eq!(task.next(task.updated, Stage::from).is_ok(), task.running().is_some());
+    let written = serde_json::to_string(&task).expect("what was read can be written");
+    let again: Task = serde_json::from_str(&written).expect("what was written can be read");
+    assert_eq!(serde_json::to_string(&again).expect("it can be written again"), written);
 }
 
 /// Values of headers, which may be Base64: what is not marked as such stands for itself.

@@ -24,6 +24,7 @@ fn no_corpus_panics() {
     replay("uri_template", targets::uri_template);
     replay("results", targets::results);
     replay("meta", targets::meta);
+    replay("task", targets::task);
     replay("header", targets::header);
     replay("request_state", targets::request_state);
 }
