@@ -1,6 +1,7 @@
 //! Ends of the host, in order and not: what was accepted is answered, what was begun is there again.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 use mcp_host_tests::{Host, HostBuilder, Tasks, call, chaos, eventually, stateless_call, text};
 use serde_json::{Value, json};
