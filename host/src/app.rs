@@ -168,7 +168,7 @@ fn runner(tasks: &Tasks, dispatcher: &Dispatcher, drain: &Drain) -> Result<Arc<R
         Some(folder) => {
             let (store, problem) = DiskStore::open(folder, tasks.store)?;
             if let Some(problem) = problem {
-                tracing::error!(reason = chain(&problem), "no task can be kept; it is tried again");
+                tracing::warn!(reason = chain(&problem), "no task can be kept; it is tried again");
             }
             Arc::new(store)
         }

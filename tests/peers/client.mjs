@@ -30,7 +30,9 @@ client.setRequestHandler(types.CreateMessageRequestSchema, async (request) => ({
 client.setRequestHandler(types.ElicitRequestSchema, async (request) =>
   request.params.mode === 'url'
     ? { action: 'accept' }
-    : { action: 'accept', content: { username: 'ada', email: 'ada@example.com' } },
+    : 'confirm' in request.params.requestedSchema.properties
+      ? { action: 'accept', content: { confirm: true } }
+      : { action: 'accept', content: { username: 'ada', email: 'ada@example.com' } },
 );
 client.setRequestHandler(types.ListRootsRequestSchema, async () => ({ roots: [{ uri: 'file:///home', name: 'home' }] }));
 
@@ -84,6 +86,24 @@ works('elicitation');
 
 assert.equal(text(await client.callTool({ name: 'test_list_roots', arguments: {} })), 'Roots: home (file:///home)');
 works('roots');
+
+// The SDK begins the task, follows it, waits for its result and answers what it asks meanwhile.
+const { tasks } = client.experimental;
+const told = [];
+const asTask = (name, args) =>
+  tasks.callToolStream({ name, arguments: args }, types.CallToolResultSchema, { task: { ttl: 60_000 } });
+for await (const message of asTask('slow_compute', { seconds: 0.5, label: 'computed' })) told.push(message);
+assert.deepEqual([told[0].type, told.at(-1).type], ['taskCreated', 'result']);
+assert.equal(text(told.at(-1).result), 'computed after 0.5 seconds');
+for await (const message of asTask('confirm_delete', { filename: 'a.txt' })) told.push(message);
+assert.equal(text(told.at(-1).result), 'Deleted a.txt');
+for await (const message of asTask('slow_compute', { seconds: 60 })) {
+  if (message.type === 'taskCreated') {
+    assert.equal((await tasks.cancelTask(message.task.taskId)).status, 'cancelled');
+    assert.equal((await tasks.getTask(message.task.taskId)).status, 'cancelled');
+  }
+}
+works('tasks');
 
 const { contents } = await client.readResource({ uri: 'test://template/7/data' });
 assert.equal(JSON.parse(contents[0].text).id, '7');

@@ -29,6 +29,8 @@ async def sample(context, params):
 
 
 async def elicit(context, params):
+    if "confirm" in params.requestedSchema["properties"]:
+        return types.ElicitResult(action="accept", content={"confirm": True})
     return types.ElicitResult(action="accept", content={"username": "ada", "email": "ada@example.com"})
 
 
@@ -99,6 +101,20 @@ async def use(session: ClientSession, told: Told, over_http: bool) -> None:
     works("elicitation")
     assert text(await session.call_tool("test_list_roots", {})) == "Roots: home (file:///home)"
     works("roots")
+    tasks = session.experimental
+    created = await tasks.call_tool_as_task("slow_compute", {"seconds": 0.5, "label": "computed"}, ttl=60_000)
+    task_id = created.task.taskId
+    states = [task.status async for task in tasks.poll_task(task_id)]
+    assert states[-1] == "completed", states
+    result = await tasks.get_task_result(task_id, types.CallToolResult)
+    assert text(result) == "computed after 0.5 seconds"
+    created = await tasks.call_tool_as_task("confirm_delete", {"filename": "a.txt"}, ttl=60_000)
+    # Whoever waits for the result is asked.
+    result = await tasks.get_task_result(created.task.taskId, types.CallToolResult)
+    assert text(result) == "Deleted a.txt", result
+    created = await tasks.call_tool_as_task("slow_compute", {"seconds": 60}, ttl=60_000)
+    assert (await tasks.cancel_task(created.task.taskId)).status == "cancelled"
+    works("tasks")
     read = await session.read_resource(AnyUrl("test://template/7/data"))
     assert json.loads(read.contents[0].text)["id"] == "7"
     prompt = await session.get_prompt("test_prompt_with_arguments", {"arg1": "a", "arg2": "b"})

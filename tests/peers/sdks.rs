@@ -45,9 +45,13 @@ fn check(mut client: Command, over_http: bool, era: Era) {
     let told = String::from_utf8_lossy(&run.stdout);
     let worked: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
     let mut expected = STEPS.to_vec();
-    // Only streams of sessions can be resumed.
+    // Only streams of sessions can be resumed, and the newer SDKs have no client of tasks.
+    if era == Era::Stateful {
+        let behind = expected.iter().position(|step| *step == "roots").unwrap();
+        expected.insert(behind + 1, "tasks");
+    }
     if over_http && era == Era::Stateful {
-        expected.insert(STEPS.len() - 1, "reconnect");
+        expected.insert(expected.len() - 1, "reconnect");
     }
     assert_eq!(worked, expected, "{}", String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
