@@ -2,7 +2,7 @@
 
 use crate::config::{RequestState, Settings, Tasks};
 use crate::dispatch::Dispatcher;
-use crate::plugin::{PluginState, Supervisor, chain};
+use crate::plugin::{PluginState, Supervisor};
 use crate::registry::{Callee as _, Registry};
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
 use crate::rt::{Clock, Drain, Phase};
@@ -11,6 +11,7 @@ use crate::serve::Server;
 use crate::session::Store;
 use crate::skill;
 use crate::task::{DiskError, DiskStore, MemoryStore, TaskStore};
+use crate::telemetry::chain;
 use crate::transport::http::{
     Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, TasksHealth, router,
 };

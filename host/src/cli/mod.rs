@@ -161,7 +161,7 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
         },
         Some(Command::Inspect { file, json }) => match crate::plugin::inspect_file(&file) {
             Ok(metadata) => printed(show::metadata(&metadata, json, &mut output)),
-            Err(error) => fail(FAILED, &format!("{}: {}", file.display(), crate::plugin::chain(&error))),
+            Err(error) => fail(FAILED, &format!("{}: {}", file.display(), telemetry::chain(&error))),
         },
         Some(Command::Config { command: ConfigCommand::Schema }) => printed(output.json(&config::schema())),
         Some(Command::Completions { shell }) => {
@@ -175,22 +175,22 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
 async fn serve(args: ServeArgs, output: Output) -> ExitCode {
     let settings = match settings(args.source, args.stdio, args.http) {
         Ok(settings) => settings,
-        Err(error) => return fail(USAGE, &crate::plugin::chain(&error)),
+        Err(error) => return fail(USAGE, &telemetry::chain(&error)),
     };
     if let Err(error) = telemetry::start(&settings.log_filter, settings.log_format) {
-        return fail(USAGE, &crate::plugin::chain(&error));
+        return fail(USAGE, &telemetry::chain(&error));
     }
     match App::load(settings).await.serve(output.into_file()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILED, &crate::plugin::chain(&error)),
+        Err(error) => fail(FAILED, &telemetry::chain(&error)),
     }
 }
 
 /// Loads the plugins for a command that shows something.
 async fn load(source: SourceArgs, quiet: &str) -> Result<App, ExitCode> {
     let filter = source.log.clone().unwrap_or_else(|| quiet.to_owned());
-    let settings = settings(source, true, None).map_err(|error| fail(USAGE, &crate::plugin::chain(&error)))?;
-    telemetry::start(&filter, settings.log_format).map_err(|error| fail(USAGE, &crate::plugin::chain(&error)))?;
+    let settings = settings(source, true, None).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
+    telemetry::start(&filter, settings.log_format).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
     Ok(App::load(settings).await)
 }
 

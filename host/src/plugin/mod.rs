@@ -18,5 +18,4 @@ pub use discover::{Candidate, DiscoverError, discover};
 pub use inspect::{InspectError, Inspected, inspect, inspect_bytes, inspect_file};
 pub use instance::{Instance, InstanceLimits};
 pub use stage::{Digest, StageDirectory, StageError, Staged};
-pub(crate) use supervisor::chain;
 pub use supervisor::{LoadError, PluginConfig, PluginReport, PluginState, Supervisor, SupervisorConfig, Trouble};

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::registry::{Callee as _, Change, Offer, Registry, Selection, TimeoutRule, build};
 use crate::rt::{Blocking, BlockingError, Drain};
+use crate::telemetry::chain;
 use mcp_plugin_api::abi::Metadata;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -391,20 +392,6 @@ async fn listen(supervisor: Arc<Supervisor>, instance: Arc<Instance>, mut news: 
             }
         }
     }
-}
-
-/// An error with its causes, each said once.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn report_chain(what: &str, error: &dyn std::error::Error) {

@@ -6,13 +6,14 @@
 
 mod file;
 
-use self::file::{Held, MAX_FILES, TASKS, caught, chain, file, make_folder, open_file, record, take_file, take_over};
+use self::file::{Held, MAX_FILES, TASKS, caught, file, make_folder, open_file, record, take_file, take_over};
 use super::index::{Index, encode};
 use super::{
     Changes, ListPlace, Page, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore,
 };
 use crate::call::Principal;
 use crate::rt::Millis;
+use crate::telemetry::chain;
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, WriteTransaction};
 use std::io;

@@ -50,3 +50,18 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     };
     Ok(())
 }
+
+/// An error with its causes, each said once.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -153,12 +153,6 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Broken>) -> Result<T, B
     std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("its file is damaged".into()))
 }
 
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
-}
-
 pub(super) fn record(database: &Database, id: &TaskId) -> Result<Option<Task>, Broken> {
     let transaction = database.begin_read()?;
     let table = match transaction.open_table(TASKS) {
