@@ -19,7 +19,10 @@ use redb::{Database, WriteTransaction};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Who reads at a time.
+const MAX_READERS: usize = 8;
 
 /// Changes that are committed at once.
 const MAX_BATCH: usize = 256;
@@ -61,6 +64,8 @@ pub enum DiskError {
 pub struct DiskStore {
     shared: Arc<Shared>,
     jobs: mpsc::UnboundedSender<Job>,
+    /// Those who read at a time: each takes a thread for that.
+    readers: Semaphore,
 }
 
 struct Shared {
@@ -118,7 +123,7 @@ impl DiskStore {
         let writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("task-store".to_owned());
         thread.spawn(move || writer.write_all(waiting)).map_err(DiskError::NoThread)?;
-        Ok((Self { shared, jobs }, problem))
+        Ok((Self { shared, jobs, readers: Semaphore::new(MAX_READERS) }, problem))
     }
 
     /// Hands a change to the thread that writes.
@@ -142,6 +147,8 @@ impl DiskStore {
             if shared.database.read().is_none() {
                 self.write(Job::Open).await?;
             }
+            // Closed by nobody.
+            let _reader = self.readers.acquire().await;
             let reading = tokio::task::spawn_blocking(move || {
                 let database = shared.database.read().clone().ok_or(CLOSED)?;
                 read(&shared, &database)
