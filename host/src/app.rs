@@ -102,28 +102,40 @@ impl App {
             let router = router(Arc::new(endpoint), settings.oldest_transport);
             drain.spawn(listener.serve(router, drain.clone()));
         }
-        let pipe = async {
+        let (with_http, grace) = (settings.http.is_some(), settings.drain_timeout);
+        let mut pipe = std::pin::pin!(async {
             if settings.stdio {
                 let output = tokio::fs::File::from_std(stdout);
                 stdio::serve(Arc::clone(&server), tokio::io::stdin(), output, settings.stdio_limits).await;
             }
-            if settings.http.is_some() {
-                std::future::pending::<()>().await;
+        });
+        let mut signal = std::pin::pin!(signal());
+        // A client over standard input that leaves ends a host that has no other.
+        let is_piped = tokio::select! {
+            () = &mut pipe => {
+                if with_http {
+                    signal.await;
+                }
+                false
             }
+            () = &mut signal => true,
         };
-        tokio::pin!(pipe);
-        let by_signal = tokio::select! {
-            () = &mut pipe => false,
-            () = signal() => true,
-        };
-        tracing::info!(grace = ?settings.drain_timeout, "draining");
+        tracing::info!(?grace, "draining");
         drain.begin();
         tokio::spawn(exit_at_the_next_signal());
-        let in_time = drain.finish(settings.drain_timeout, || server.bid_farewell()).await;
-        if by_signal && settings.stdio {
-            // Its calls are cancelled by now, or answered; what they said is written.
-            let _ = tokio::time::timeout(Duration::from_secs(1), pipe).await;
-        }
+        let mut finishing = std::pin::pin!(drain.finish(grace, || server.bid_farewell()));
+        let in_time = if is_piped {
+            tokio::select! {
+                in_time = &mut finishing => {
+                    // Its calls are cancelled by now, or answered; what they said is written.
+                    let _ = tokio::time::timeout(Duration::from_secs(1), pipe).await;
+                    in_time
+                }
+                () = &mut pipe => finishing.await,
+            }
+        } else {
+            finishing.await
+        };
         supervisor.stop_all(STOP_GRACE).await;
         tracing::info!(all_calls_finished = in_time, "ended");
         Ok(())
@@ -139,6 +151,9 @@ pub enum ServeError {
     /// Tasks cannot be kept, now or later.
     #[error("tasks cannot be kept")]
     Tasks(#[from] DiskError),
+    /// The system gives no random bits.
+    #[error("the system gives no random bits")]
+    NoRandom(#[from] getrandom::Error),
     /// What clients carry cannot be sealed.
     #[error("the key of 'requestState' cannot be used")]
     Key(#[from] KeyError),
@@ -175,7 +190,7 @@ fn runner(tasks: &Tasks, dispatcher: &Dispatcher, drain: &Drain) -> Result<Arc<R
         }
     };
     let runner = Runner::new(dispatcher.clone(), store, tasks.runner, Clock::start(), drain.clone());
-    Ok(Arc::new(runner.map_err(|_| KeyError::NoRandom)?))
+    Ok(Arc::new(runner?))
 }
 
 /// Ends idle sessions and forgets what has ended, until the host drains.

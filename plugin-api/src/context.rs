@@ -378,10 +378,11 @@ impl Context {
 
     /// Keeps how far a task is, on disk where the host keeps tasks there: a function that is run again after a restart
     /// (`restart = "rerun"`) gets it from [`Context::last_checkpoint`]. Each replaces the one before. Outside of tasks nothing
-    /// is kept, for nothing is run again.
+    /// is kept, for nothing is run again. Where it cannot be kept for now, on a full disk say, the work goes on, and the one
+    /// before still holds for a later run.
     ///
     /// # Errors
-    /// When it cannot be kept: then the one before still holds.
+    /// When the value is no JSON, or the task is over.
     pub async fn checkpoint(&self, value: &(impl Serialize + ?Sized)) -> Result<()> {
         let value = serde_json::to_value(value)?;
         self.ask::<Value>(op::CHECKPOINT, &json!({"value": value})).await?;

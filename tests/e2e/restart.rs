@@ -24,15 +24,17 @@ fn nothing_is_lost_when_the_host_is_killed() {
     assert!(report.completed > 0 && report.failed_by_restart > 0, "{report}");
 }
 
-/// SIGTERM under load: each call is answered or refused cleanly, and the host is gone in time.
+/// SIGTERM under load: each call is answered or refused cleanly, and the host is gone in time. What was begun is seen by what
+/// the plugin writes down.
 #[test]
 fn a_host_that_is_told_to_end_answers_what_it_has_taken() {
     let mut host = worker().config("[limits]\ndrain_timeout = \"5s\"").serve_http();
     let (stop, answered, refused) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let http = host.http();
+    let (http, folder) = (host.http(), host.folder().join("begun"));
+    fs::create_dir(&folder).unwrap();
     let (exit, took) = std::thread::scope(|scope| {
         for client in 0..8 {
-            let (http, stop, answered, refused) = (http.clone(), &stop, &answered, &refused);
+            let (http, folder, stop, answered, refused) = (http.clone(), &folder, &stop, &answered, &refused);
             scope.spawn(move || {
                 let mut number = client * 1_000_000;
                 let mut next = Instant::now();
@@ -41,9 +43,10 @@ fn a_host_that_is_told_to_end_answers_what_it_has_taken() {
                     // 25 calls a second of each, half of which take a while.
                     next += Duration::from_millis(40);
                     std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                    let file = folder.join(number.to_string());
                     let request = match number % 2 {
                         0 => stateless_call(number, "greet", json!({"name": "Ada"})),
-                        _ => stateless_call(number, "steps", json!({"steps": 3, "pause_ms": 100})),
+                        _ => stateless_call(number, "count", json!({"to": 3, "file": file, "pause_ms": 100})),
                     };
                     let headers = http.stateless_headers(&request);
                     match http.outcome("/mcp", &headers, &request) {
@@ -53,11 +56,15 @@ fn a_host_that_is_told_to_end_answers_what_it_has_taken() {
                         }
                         Ok((503, reply)) => {
                             assert_eq!(reply["error"]["message"], "the host is shutting down; try again later");
+                            assert!(!file.exists(), "{number} was refused, and begun");
                             refused.fetch_add(1, Ordering::Relaxed);
                         }
                         Ok((status, reply)) => panic!("{status}: {reply}"),
-                        // Nothing of it was taken: the connection was refused, or closed without a byte.
-                        Err(false) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                        // The connection was refused, or closed without a byte.
+                        Err(false) => {
+                            assert!(!file.exists(), "{number} was begun, and not answered");
+                            refused.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(true) => panic!("a response was cut off"),
                     }
                 }
@@ -69,14 +76,31 @@ fn a_host_that_is_told_to_end_answers_what_it_has_taken() {
         let exit = host.wait();
         let took = began.elapsed();
         // Whoever comes now finds nobody.
-        std::thread::sleep(Duration::from_millis(200));
+        let before = refused.load(Ordering::Relaxed);
+        eventually("a client that finds nobody", || (refused.load(Ordering::Relaxed) > before).then_some(()));
         stop.store(true, Ordering::Relaxed);
         (exit, took)
     });
     assert_eq!(exit.code(), Some(0));
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(host.log().contains("all_calls_finished=true"), "{}", host.log());
-    assert!(refused.load(Ordering::Relaxed) > 0);
+}
+
+/// Over a pipe as over HTTP: what is under way is answered, and what comes is refused.
+#[test]
+fn a_host_that_ends_answers_its_pipe_too() {
+    let (mut host, mut client) = worker().serve_stdio();
+    client.initialize("2025-11-25");
+    let file = host.folder().join("lines");
+    client.send(&call(1, "count", json!({"to": 3, "file": file, "pause_ms": 200})));
+    eventually("its begin", || fs::read_to_string(&file).ok());
+    host.signal("TERM");
+    host.wait_for_log("draining");
+    let refused = client.ask(&call(2, "greet", json!({"name": "Ada"})));
+    assert_eq!(refused["error"]["message"], "the host is shutting down; try again later");
+    let done = client.receive();
+    assert_eq!((&done["id"], text(&done)), (&json!(1), "counted to 3"));
+    assert_eq!(host.wait().code(), Some(0));
 }
 
 #[test]
@@ -183,7 +207,7 @@ fn a_full_disk_takes_no_new_task_and_loses_none() {
     });
     assert!(refused["error"]["message"].as_str().unwrap().starts_with("no task can be kept now"), "{refused}");
     assert_eq!(text(&host.http().ask_stateless(&stateless_call(2, "greet", json!({"name": "Ada"})))), "Hello, Ada!");
-    std::thread::sleep(Duration::from_secs(2));
+    host.wait_for_log("the end of a task cannot be written");
     limit("unlimited");
     // What ended meanwhile is written now, and what was kept is there.
     let ended = tasks.until(&running, "completed");

@@ -88,7 +88,7 @@ fn unknown_tasks_are_unknown_to_every_method() {
     assert_error(&tasks.ask("tasks/update", json!({"taskId": "no"})), -32602, "missing field 'inputResponses'");
     for gone in ["tasks/result", "tasks/list"] {
         let reply = host.http().post_stateless(&with_tasks(3, gone, json!({"taskId": "no"})));
-        assert_eq!((reply.status, &reply.json()["error"]["code"]), (404, &json!(-32601)), "2026-07-28 K-18");
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (404, &json!(-32601)), "2026-07-28 V-07");
     }
 }
 
@@ -285,13 +285,38 @@ fn a_task_sends_the_user_to_a_url_and_goes_on() {
     assert_eq!(tasks.until(&id, "completed")["result"]["content"][0]["text"], "been there");
 }
 
-/// A client that leaves before it has the task's name leaves no work behind (2026-07-28 H-17); one that has it may leave.
+/// 2026-07-28 K-01, K-03, K-08, K-16.
 #[test]
-fn the_work_of_a_task_outlives_its_connection() {
-    let host = worker().serve_http();
+fn the_extension_is_offered_and_is_about_tools_alone() {
+    let host = Host::with(&["everything"]).serve_http();
+    let http = host.http();
+    let discovered = http.ask_stateless(&stateless(1, "server/discover", json!({})));
+    let capabilities = &discovered["result"]["capabilities"];
+    assert_eq!((&capabilities["extensions"][TASKS], capabilities.get("tasks")), (&json!({}), None));
+    let read = with_tasks(2, "resources/read", json!({"uri": "test://static-text", "task": {}}));
+    assert_eq!(http.ask_stateless(&read)["result"]["resultType"], "complete");
     let tasks = Tasks::stateless(host.http());
-    let id = tasks.begin("steps", json!({"steps": 10, "pause_ms": 20}));
-    assert_eq!(tasks.until(&id, "completed")["result"]["content"][0]["text"], "10 steps");
+    let failing = tasks.begin("failing_job", json!({}));
+    let done = tasks.until(&failing, "completed");
+    assert_eq!((&done["result"]["isError"], &done["statusMessage"]), (&json!(true), &json!("the job failed")));
+    for name in ["", "another"] {
+        let get = with_tasks(3, "tasks/get", json!({"taskId": failing}));
+        let refused = http.post_stateless_with(&get, &[("Mcp-Name", name)]);
+        assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!(-32020)), "{name}");
+    }
+}
+
+/// 2026-07-28 K-17: a task asks what the client could that began it, whoever polls.
+#[test]
+fn questions_are_for_the_client_that_began_the_task() {
+    let host = worker().serve_http();
+    let meta = meta_with(json!({"extensions": {TASKS: {}}}));
+    let params = json!({"name": "ask_word", "arguments": {"file": host.folder().join("steps")}, "_meta": meta});
+    let created = host.http().ask_stateless(&stateless(1, "tools/call", params));
+    let tasks = Tasks::stateless(host.http());
+    let failed = tasks.until(created["result"]["taskId"].as_str().unwrap(), "failed");
+    assert_eq!(failed["error"]["code"], -32021, "{failed}");
+    assert_eq!(failed["error"]["data"], json!({"requiredCapabilities": {"elicitation": {}}}));
 }
 
 /// 2026-07-28 S-02: a client that has cancelled its request gets no answer, and nothing is done for it.
@@ -316,8 +341,8 @@ fn those_who_listen_always_hear_of_the_end() {
     let tasks = Tasks::stateless(host.http());
     for round in 0..20 {
         // A record that takes a while to read.
-        let file = format!("{}/{}", host.folder().display(), "x".repeat(round * 10));
-        let id = tasks.begin("steps", json!({"steps": 1000, "pause_ms": 1, "file": file.repeat(20)}));
+        let file = format!("/dev/{}null", "./".repeat(round * 100));
+        let id = tasks.begin("count", json!({"to": 100_000, "pause_ms": 1, "file": file}));
         let wanted = json!({"notifications": {"taskIds": [id]}});
         let mut stream = host.http().stream_stateless(&with_tasks(7, "subscriptions/listen", wanted));
         assert_eq!(stream.next_message()["method"], "notifications/subscriptions/acknowledged");
@@ -378,7 +403,7 @@ fn each_tool_has_its_time_and_progress_prolongs_it() {
     let longer = http.ask_stateless(&stateless_call(1, "steps", json!({"steps": 5, "pause_ms": 200})));
     assert_eq!(text(&longer), "5 steps", "a second in all, with progress");
     let too_long = http.ask_stateless(&stateless_call(2, "steps", json!({"steps": 100, "pause_ms": 200})));
-    assert_error(&too_long, -32603, "did not answer within 400ms");
+    assert_error(&too_long, -32603, "did not answer within 1s 500ms");
     let silent = http.ask_stateless(&stateless_call(3, "steps", json!({"steps": 1, "pause_ms": 5000})));
     assert_error(&silent, -32603, "did not answer");
     let tasks = Tasks::stateless(host.http());

@@ -241,6 +241,17 @@ fn an_owner_lists_its_own_and_nobody_elses() {
     assert_eq!(text(&session(&plain).ask(&about(3, "tasks/result", id))), "1 steps", "by another session");
 }
 
+/// Waits for the reply to a request.
+#[track_caller]
+fn reply_to(client: &Stdio, id: u64) -> Value {
+    loop {
+        let message = client.receive();
+        if message["id"] == id && message.get("method").is_none() {
+            return message;
+        }
+    }
+}
+
 /// Waits for the first message that is a request of this method.
 #[track_caller]
 fn asked(client: &Stdio, method: &str) -> Value {
@@ -263,8 +274,13 @@ fn questions_come_on_the_stream_that_waits_for_the_result() {
     let question = stream.next_message();
     assert_eq!(question["method"], "elicitation/create");
     assert_eq!(question["params"]["_meta"], json!({RELATED: {"taskId": id}}));
-    // Somebody else who waits is not asked the same.
+    // Somebody else who waits is asked, and what was put to the first is withdrawn.
     let mut second = tasks.http.post_stream(&about(6, "tasks/result", &id));
+    let withdrawn = stream.next_message();
+    assert_eq!(withdrawn["method"], "notifications/cancelled");
+    assert_eq!(withdrawn["params"]["requestId"], question["id"]);
+    assert_eq!(withdrawn["params"]["_meta"], json!({RELATED: {"taskId": id}}));
+    let question = second.next_message();
     let answer =
         json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {"word": "blue"}}});
     assert_eq!(tasks.http.post(&answer).status, 202);
@@ -274,6 +290,47 @@ fn questions_come_on_the_stream_that_waits_for_the_result() {
         assert_eq!(done["result"]["_meta"], json!({RELATED: {"taskId": id}}));
     }
     assert_eq!(tasks.get(&id)["status"], "completed");
+}
+
+/// 2025-era K-06, K-14: an answered task goes on working.
+#[test]
+fn a_task_that_is_answered_works_again() {
+    let host = worker().serve_http();
+    let tasks = Tasks::stateful(host.http());
+    let id = tasks.begin("ask_and_wait", json!({"pause_ms": 60_000}));
+    let _ = tasks.until(&id, "input_required");
+    let mut stream = tasks.http.post_stream(&about(5, "tasks/result", &id));
+    let question = stream.next_message();
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}});
+    assert_eq!(tasks.http.post(&answer).status, 202);
+    let _ = tasks.until(&id, "working");
+    assert_eq!(tasks.ask("tasks/cancel", json!({"taskId": id}))["result"]["status"], "cancelled");
+    assert_error(&stream.next_message(), -32602, "was cancelled");
+}
+
+/// 2025-era K-12: what has expired is unknown, and what cannot be kept is the host's fault.
+#[test]
+fn expired_is_unknown_and_a_place_that_does_not_work_is_an_internal_error() {
+    let builder = worker();
+    let state = builder.plugins().parent().unwrap().join("state");
+    let host = builder.serve_http();
+    let http = session(&host);
+    let params = json!({"name": "steps", "arguments": {"steps": 1, "pause_ms": 1}, "task": {"ttl": 1000}});
+    let created = http.ask(&request(1, "tools/call", params));
+    let id = created["result"]["task"]["taskId"].as_str().unwrap().to_owned();
+    eventually("its end", || http.ask(&about(2, "tasks/get", &id)).get("error").cloned());
+    assert_error(&http.ask(&about(3, "tasks/result", &id)), -32602, "unknown task");
+    let builder = host.kill();
+    fs::remove_dir_all(state.join("tasks")).unwrap();
+    fs::write(state.join("tasks"), "in the way").unwrap();
+    let host = builder.serve_http();
+    let http = session(&host);
+    assert_error(
+        &http.ask(&as_task(4, "steps", json!({"steps": 1, "pause_ms": 1}))),
+        -32603,
+        "no task can be kept now",
+    );
+    assert_error(&http.ask(&about(5, "tasks/get", &id)), -32603, "no task can be kept now");
 }
 
 /// 2025-era K-08, K-14: whoever waits may leave, and another one is asked.
@@ -416,6 +473,7 @@ fn questions_can_be_tasks_of_the_client() {
     let (_host, mut client) = worker().serve_stdio();
     let mut params = initialize(REVISION);
     params["capabilities"]["tasks"] = json!({
+        "cancel": {},
         "requests": {"elicitation": {"create": {}}, "sampling": {"createMessage": {}}}
     });
     client.ask(&request(0, "initialize", params));
@@ -455,10 +513,22 @@ fn questions_can_be_tasks_of_the_client() {
     let _ = asked(&client, "tasks/get");
     client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}}));
     assert_eq!(asked(&client, "tasks/cancel")["params"], json!({"taskId": "mine"}));
+    // A form too, within a task of the host, whose own state is not the client's.
+    let created = client.ask(&as_task(5, "ask_and_wait", json!({"pause_ms": 1})));
+    let id = created["result"]["task"]["taskId"].as_str().unwrap().to_owned();
+    client.send(&about(6, "tasks/result", &id));
+    let question = asked(&client, "elicitation/create");
+    assert_eq!(question["params"]["task"], json!({"ttl": 600_000}));
+    assert_eq!(question["params"]["_meta"], json!({RELATED: {"taskId": id}}));
+    reply(&mut client, &question["id"], json!({"task": task("failed")}));
+    let fetch = asked(&client, "tasks/result");
+    client.send(&json!({"jsonrpc": "2.0", "id": fetch["id"], "error": {"code": -1, "message": "no"}}));
+    let failed = reply_to(&client, 6);
+    assert_eq!(text(&failed), "the client answered with error -1: no");
     // A task of its own that fails is a failed question.
     client.send(&call(4, "ask_model", json!({})));
     let question = asked(&client, "sampling/createMessage");
     reply(&mut client, &question["id"], json!({"task": task("cancelled")}));
-    let failed = client.receive();
+    let failed = reply_to(&client, 4);
     assert_eq!(text(&failed), "the client has cancelled its task");
 }

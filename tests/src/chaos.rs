@@ -19,11 +19,11 @@ pub struct Report {
     pub answered: usize,
     /// Tasks whose name a client got.
     pub acknowledged: usize,
-    /// Those that have their result, which may be run again.
+    /// Those that have their result.
     pub completed: usize,
-    /// Those that were run more than once, as their tool allows.
+    /// Of these, those that were run more than once, as their tool allows.
     pub run_again: usize,
-    /// Those that ended before the host did, and those that were failed because it did not let them end.
+    /// Those that were failed because a restart came before their end, as their tool says.
     pub failed_by_restart: usize,
     /// Those that were cancelled, and stayed so.
     pub cancelled: usize,
@@ -185,7 +185,12 @@ fn settle(tasks: &Tasks, known: &BTreeMap<String, Known>, report: &mut Report) {
                     report.lost.push(format!("not done: {told}"));
                 }
             }
-            Some("failed") if *tool == "count_once" => report.failed_by_restart += 1,
+            Some("failed") if *tool == "count_once" => {
+                report.failed_by_restart += 1;
+                if !task["error"]["message"].as_str().unwrap_or_default().starts_with("the host was restarted") {
+                    report.lost.push(format!("failed by something else: {told}"));
+                }
+            }
             Some("cancelled") if *cancel != Cancel::No => report.cancelled += 1,
             _ => report.lost.push(told.clone()),
         }

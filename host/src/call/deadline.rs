@@ -29,6 +29,8 @@ impl Default for Timeouts {
 pub struct Deadline {
     /// From the start, or from the last progress.
     timeout: Duration,
+    /// From the start, whatever progress there is.
+    max: Duration,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -56,9 +58,9 @@ impl Deadline {
         const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
         let now = Instant::now();
         let (timeout, max) = (timeout.min(FAR), max.min(FAR));
-        let hard = now + max.max(timeout);
-        let state = State { at: now + timeout, hard, done: f64::NEG_INFINITY, pauses: 0, paused_at: now };
-        Self { timeout, state: Mutex::new(state), changed: Notify::new() }
+        let hard = now + max;
+        let state = State { at: (now + timeout).min(hard), hard, done: f64::NEG_INFINITY, pauses: 0, paused_at: now };
+        Self { timeout, max, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// A deadline `timeout` after now, which progress does not move.
@@ -67,10 +69,11 @@ impl Deadline {
         Self::new(timeout, timeout)
     }
 
-    /// How long a call may take without progress.
+    /// Which of its two bounds it is at: that without progress, or that of all of it.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+    pub fn bound(&self) -> Duration {
+        let state = self.state.lock();
+        if state.at >= state.hard { self.max } else { self.timeout }
     }
 
     /// The work has come so far: there is as much time again as at its start. Telling the same once more gives none.
@@ -183,6 +186,14 @@ mod tests {
         }
         // The last progress came after 20 seconds, and the bound is at 25.
         assert_eq!(began.elapsed().as_secs(), 25);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_bound_of_all_is_never_passed() {
+        let deadline = Deadline::new(Duration::from_secs(10), Duration::from_secs(4));
+        let began = Instant::now();
+        deadline.passed().await;
+        assert_eq!((began.elapsed().as_secs(), deadline.bound().as_secs()), (4, 4));
     }
 
     #[tokio::test(start_paused = true)]

@@ -154,8 +154,8 @@ pub trait Peer: Send + Sync {
     /// Puts a live question to the client, under the key that it was consulted with. Dropping the future withdraws it.
     fn ask(&self, key: &str, request: AskRequest) -> AskFuture<'_>;
 
-    /// What comes before the task is over. Whether the call goes on; elsewhere it is [`Peer::suspended`], and who asked is to
-    /// unwind when it is cancelled.
+    /// All questions that precede the task have been asked. Whether the call goes on; if not, [`Peer::suspended`] resolves, and
+    /// who asked is to unwind when the call is cancelled.
     fn begin_task(&self) -> bool {
         true
     }

@@ -229,7 +229,6 @@ fn task_due(tool: &Tool, wish: TaskWish) -> Result<Option<TaskDue>, Fault> {
     Ok(is_task.then(|| TaskDue {
         tool: tool.name.clone(),
         on_restart: tool.definition.task.on_restart,
-        timeouts: tool.timeouts,
         recorded: HashMap::new(),
     }))
 }

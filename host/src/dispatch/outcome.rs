@@ -1,6 +1,6 @@
 //! How a callee's answer becomes an outcome: one way for all methods.
 
-use crate::call::{Call, Failure, OpenAsks, Suspension, Timeouts};
+use crate::call::{Call, Failure, OpenAsks, Suspension};
 use crate::protocol::{Fault, ResultBody};
 use crate::registry::{Answer, AnswerFuture};
 use mcp_plugin_api::manifest::OnRestart;
@@ -40,8 +40,6 @@ pub struct TaskDue {
     pub tool: String,
     /// What becomes of it when the host starts again.
     pub on_restart: OnRestart,
-    /// How long it may take.
-    pub timeouts: Timeouts,
     /// Values of steps that happen once.
     pub recorded: HashMap<String, Value>,
 }
@@ -109,7 +107,7 @@ async fn bounded(
         () = call.deadline.passed() => {
             // A blocking function learns of it this way; everything else is dropped with the future.
             call.cancel.cancel();
-            Err(Fault::TimedOut { plugin: plugin.to_string(), timeout: call.deadline.timeout() })
+            Err(Fault::TimedOut { plugin: plugin.to_string(), timeout: call.deadline.bound() })
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct ClientTasks {
     pub elicit: bool,
     /// It answers for its model as tasks of its own.
     pub sample: bool,
+    /// It lets tasks of its own be cancelled.
+    pub cancel: bool,
 }
 
 /// The members of `clientInfo` that are used.
@@ -90,6 +92,7 @@ impl ClientProfile {
                 core: said(tasks),
                 elicit: answers_as_task("elicitation", "create"),
                 sample: answers_as_task("sampling", "createMessage"),
+                cancel: has(tasks, "cancel"),
             },
         }
     }

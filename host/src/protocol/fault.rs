@@ -216,6 +216,12 @@ impl Fault {
         Self::InvalidParams { reason: reason.into(), data: None }
     }
 
+    /// The fault of a panic of this host: it is the fault of one call, and not the end of the host.
+    #[must_use]
+    pub fn panicked() -> Self {
+        Self::HostFailed { reason: "it panicked; please report this".to_owned() }
+    }
+
     /// Whose concern it is.
     #[must_use]
     pub fn owner(&self) -> Owner {

@@ -12,6 +12,8 @@ pub struct Turn {
     held: Mutex<Option<OwnedSemaphorePermit>>,
     /// Waits for which it is lent.
     waits: AtomicUsize,
+    /// Held by the one wait that takes it back: two would wait for each other.
+    taking: tokio::sync::Mutex<()>,
 }
 
 /// One of those waits; it is over when this is dropped.
@@ -31,7 +33,12 @@ impl Turn {
     pub async fn take(turns: &Arc<Semaphore>) -> Self {
         // Closed by nobody, so this gives a turn.
         let held = Arc::clone(turns).acquire_owned().await.ok();
-        Self { turns: Arc::clone(turns), held: Mutex::new(held), waits: AtomicUsize::new(0) }
+        Self {
+            turns: Arc::clone(turns),
+            held: Mutex::new(held),
+            waits: AtomicUsize::new(0),
+            taking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Waits for something, and lends the turn meanwhile; then waits for a turn again.
@@ -46,6 +53,7 @@ impl Turn {
         }
         let value = wait.await;
         drop(waiting);
+        let _only = self.taking.lock().await;
         if self.waits.load(Ordering::Acquire) == 0 && self.held.lock().is_none() {
             let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
             *self.held.lock() = turn;
@@ -72,6 +80,27 @@ mod tests {
             assert_eq!(turns.available_permits(), 1, "one of two waits goes on");
         };
         tokio::join!(wait(1), wait(2), looking);
+        assert_eq!(turns.available_permits(), 0);
+        drop(turn);
+        assert_eq!(turns.available_permits(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_waits_take_one_turn_back() {
+        let turns = Arc::new(Semaphore::new(1));
+        let turn = Turn::take(&turns).await;
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _taken = Turn::take(&turns).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        };
+        // The first is over while somebody else has the turn; so is the second, which begins and ends meanwhile.
+        let first = turn.lend(tokio::time::sleep(Duration::from_secs(1)));
+        let second = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            turn.lend(tokio::time::sleep(Duration::from_secs(1))).await;
+        };
+        tokio::join!(first, second, other);
         assert_eq!(turns.available_permits(), 0);
         drop(turn);
         assert_eq!(turns.available_permits(), 1);

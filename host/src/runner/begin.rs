@@ -5,7 +5,7 @@ use crate::call::Principal;
 use crate::dispatch::TaskDue;
 use crate::protocol::{ClientProfile, Dialect, Fault};
 use crate::rt::Phase;
-use crate::task::{Outcome, Question, Running, Stage, StoreError, Task, TaskId, Told, Work, change};
+use crate::task::{Closed, How, Outcome, Running, Stage, StoreError, Task, TaskId, Told, Work, change};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,9 +92,10 @@ impl Runner {
         let no_random = |_| Fault::HostFailed { reason: "no random bits".to_owned() };
         let now = self.clock.now();
         let TaskDue { tool, on_restart, recorded, .. } = &order.due;
+        let before = |answer: &RawValue| Closed { request: None, how: How::Answered(answer.to_owned()) };
         let answers = order.answers.iter();
         let running = Running {
-            closed: answers.map(|(key, answer)| (key.clone(), Question::Answered(answer.clone()))).collect(),
+            closed: answers.map(|(key, answer)| (key.clone(), before(answer))).collect(),
             recorded: recorded.clone(),
             ..Running::default()
         };

@@ -14,9 +14,7 @@ use crate::call::{Principal, Teller};
 use crate::dispatch::Dispatcher;
 use crate::protocol::{Fault, TaskForm};
 use crate::rt::{Clock, Drain, InFlight};
-use crate::task::{
-    Change, ListPlace, Outcome, Page, Question, RunnerId, Running, StoreError, Task, TaskId, TaskStore, change,
-};
+use crate::task::{Change, ListPlace, Outcome, Page, RunnerId, Running, StoreError, Task, TaskId, TaskStore, change};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -137,6 +135,9 @@ impl Runner {
     ///
     /// # Errors
     /// [`Fault::TasksUnavailable`].
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, nobody knows whether the task was cancelled; so it is with answers and refusals.
     pub async fn cancel(&self, id: &TaskId) -> Result<Change, Fault> {
         let cancelled = change(&*self.store, id, || self.clock.now(), |it| it.ended(Outcome::Cancelled).into());
         let changed = cancelled.await.map_err(unavailable)?;
@@ -180,8 +181,7 @@ impl Runner {
     /// # Errors
     /// [`Fault::TasksUnavailable`].
     pub async fn refuse(&self, id: &TaskId, key: &str, code: i64, message: &str) -> Result<(), Fault> {
-        let refused = || Question::Refused { code, message: message.to_owned() };
-        let changed = change(&*self.store, id, || self.clock.now(), |running| running.closed(key, refused()).into());
+        let changed = change(&*self.store, id, || self.clock.now(), |it| it.refused(key, code, message).into());
         changed.await.map(drop).map_err(unavailable)
     }
 

@@ -19,6 +19,10 @@ impl Runner {
                 return;
             }
         };
+        // One whose time is over is not begun again: it is forgotten soon.
+        let now = self.clock.now();
+        let is_kept = |task: &Task| task.expires().is_none_or(|expires| now < expires);
+        let left_behind: Vec<Task> = left_behind.into_iter().filter(is_kept).collect();
         if left_behind.is_empty() {
             return;
         }

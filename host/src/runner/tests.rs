@@ -121,6 +121,11 @@ struct World {
 }
 
 fn world_over(store: Arc<dyn TaskStore>) -> World {
+    world_at(store, Millis(1000))
+}
+
+/// The same, at a time of day.
+fn world_at(store: Arc<dyn TaskStore>, now: Millis) -> World {
     let callee = Arc::new(Fake { name: "fake".into(), ..Fake::default() });
     let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}, "checksInput": true, "task": {"support": "optional"}});
     let tools = ["minute", "progresses", "asks", "counts", "fails", "panics"].map(tool);
@@ -134,7 +139,7 @@ fn world_over(store: Arc<dyn TaskStore>) -> World {
     registry.publish(build(vec![offer]).0);
     let dispatcher = Dispatcher::new(registry, Limits { max_result_bytes: 10_000, page_size: 10, tasks: true });
     let drain = Drain::default();
-    let runner = Runner::new(dispatcher, store, LIMITS, Clock::at(Millis(1000)), drain.clone()).unwrap();
+    let runner = Runner::new(dispatcher, store, LIMITS, Clock::at(now), drain.clone()).unwrap();
     World { runner: Arc::new(runner), callee, drain }
 }
 
@@ -155,7 +160,7 @@ fn order(tool: &str, on_restart: OnRestart) -> Order {
         dialect: Dialect::newest_stateless(),
         owner: ada(),
         client: ClientProfile { elicit_form: true, ..ClientProfile::default() },
-        due: TaskDue { tool: tool.to_owned(), on_restart, timeouts: TIMEOUTS, recorded: HashMap::new() },
+        due: TaskDue { tool: tool.to_owned(), on_restart, recorded: HashMap::new() },
         arguments: Some(RawValue::from_string(r#"{"a":1}"#.to_owned()).unwrap()),
         answers: BTreeMap::new(),
         ttl: None,
@@ -289,7 +294,7 @@ async fn progress_prolongs_a_task_up_to_its_time_and_silence_ends_it() {
     tokio::time::sleep(Duration::from_secs(500)).await;
     assert_eq!(world.now(&task).await.status(), TaskStatus::Working);
     let ended = world.until(&task, TaskStatus::Failed).await;
-    assert_eq!(error_of(&ended), "plugin 'fake' did not answer within 1m 40s");
+    assert_eq!(error_of(&ended), "plugin 'fake' did not answer within 10m");
     assert_eq!(ended.updated, Millis(601_000), "with its time, which is 600 seconds");
     let silent = Order { ttl: Some(Duration::from_secs(30)), ..order("minute", OnRestart::Fail) };
     let silent = world.runner.begin(silent).await.unwrap();
@@ -417,6 +422,31 @@ async fn what_a_host_leaves_behind_is_failed_or_run_again_as_its_tool_says() {
     assert_eq!((result_of(&ended), next.callee.calls.load(Ordering::SeqCst)), (json!("counted"), 1));
     // From its checkpoint on, and no number twice.
     assert_eq!(*next.callee.said.lock(), (40..100).map(|it: u32| it.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_ends_nothing_and_one_that_is_set_forward_begins_nothing_that_is_over() {
+    let world = world_at(memory(), Millis(10_000_000));
+    let task = world.runner.begin(order("counts", OnRestart::Rerun)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    world.drain.finish(Duration::ZERO, || ()).await;
+    let back = world_at(Arc::clone(world.runner.store()), Millis(1000));
+    back.runner.take_up().await;
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    let now = back.now(&task).await;
+    assert_eq!((now.status(), now.created), (TaskStatus::Working, Millis(10_000_000)));
+    assert!(now.updated >= Millis(10_005_000), "what has changed later never looks older");
+    back.drain.finish(Duration::ZERO, || ()).await;
+    let forward = world_at(Arc::clone(world.runner.store()), Millis(10_000_000 + 600_000));
+    forward.runner.take_up().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(forward.callee.calls.load(Ordering::SeqCst), 0);
+    assert_eq!(
+        forward.runner.find(task.id.as_str(), &ada(), TaskForm::Extension).await.unwrap_err(),
+        Fault::UnknownTask
+    );
+    forward.runner.expire().await;
+    assert_eq!(forward.runner.store().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,7 +104,7 @@ impl Runner {
                 Ok(Resolution::InputRequired { .. } | Resolution::Task(_)) => {
                     return failed(task, &Fault::HostFailed { reason: "a task was to be run again".to_owned() });
                 }
-                // Its turn has come, but its plugin has too much to do, or is being replaced: nothing was done yet.
+                // Its turn has come, but its plugin has too much to do, or is being replaced: this call has not begun.
                 Err(fault @ (Fault::Busy | Fault::PluginStopped { .. })) => fault,
                 // Its plugin ends with the host, and so does this: the task is left.
                 Err(Fault::Cancelled) if self.drain.phase() == Phase::Draining => std::future::pending().await,
@@ -156,11 +156,13 @@ impl Runner {
                 begin: &begin,
             };
             std::panic::catch_unwind(AssertUnwindSafe(|| self.dispatcher.dispatch(&incoming)))
-                .map_err(|_| panicked())?
+                .map_err(|_| Fault::panicked())?
         };
         match dispatched {
             Dispatched::Now(result) => result,
-            Dispatched::Later(result) => AssertUnwindSafe(result).catch_unwind().await.map_err(|_| panicked())?,
+            Dispatched::Later(result) => {
+                AssertUnwindSafe(result).catch_unwind().await.map_err(|_| Fault::panicked())?
+            }
         }
     }
 }
@@ -196,10 +198,6 @@ fn failed(task: &Task, fault: &Fault) -> Outcome {
         Owner::Plugin | Owner::Host => tracing::warn!(task = %task.id, %fault, "a task failed"),
     }
     Outcome::Error(fault.on_the_wire(task.dialect))
-}
-
-fn panicked() -> Fault {
-    Fault::HostFailed { reason: "it panicked; please report this".to_owned() }
 }
 
 fn word(outcome: &Outcome) -> &'static str {

@@ -191,7 +191,7 @@ impl Server {
         let incoming = Incoming { dialect, method, params: request.params, meta, tasks, begin: &begin };
         let _entered = span.enter();
         let dispatched = std::panic::catch_unwind(AssertUnwindSafe(|| self.dispatcher.dispatch(&incoming)));
-        dispatched.unwrap_or_else(|_| Outcome::Now(Err(panicked())))
+        dispatched.unwrap_or_else(|_| Outcome::Now(Err(Fault::panicked())))
     }
 
     /// The reply to a request.
@@ -225,7 +225,7 @@ pub(super) fn span_of(dialect: &Dialect, request: &Request<'_>) -> Span {
 pub(super) async fn guarded(
     outcome: impl Future<Output = Result<Resolution, Fault>> + Send,
 ) -> Result<Resolution, Fault> {
-    AssertUnwindSafe(outcome).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+    AssertUnwindSafe(outcome).catch_unwind().await.unwrap_or_else(|_| Err(Fault::panicked()))
 }
 
 /// Waits for an answer out of a store, unless its client wants none any more; a panic in it is a fault.
@@ -237,12 +237,8 @@ pub(super) async fn guarded_with<T>(
     tokio::select! {
         biased;
         () = cancelled.cancelled() => None,
-        answer = answer => Some(answer.unwrap_or_else(|_| Err(panicked()))),
+        answer = answer => Some(answer.unwrap_or_else(|_| Err(Fault::panicked()))),
     }
-}
-
-fn panicked() -> Fault {
-    Fault::HostFailed { reason: "it panicked; please report this".to_owned() }
 }
 
 /// The reply to a request that failed.

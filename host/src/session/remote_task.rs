@@ -40,7 +40,7 @@ struct Awaited<'a> {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_over || !self.session.client.tasks.cancel {
             return;
         }
         // Nobody waits for the answer to this.

@@ -16,9 +16,11 @@ use crate::rt::Millis;
 use crate::telemetry::chain;
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, WriteTransaction};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Who reads at a time.
@@ -76,6 +78,8 @@ struct Shared {
     database: RwLock<Option<Arc<Database>>>,
     /// The file that is this host's, once it has one.
     held: Mutex<Option<Held>>,
+    /// Files of others that were looked at, and when they had changed last.
+    looked: Mutex<HashMap<PathBuf, SystemTime>>,
     changes: Changes,
 }
 
@@ -86,6 +90,8 @@ enum Job {
     Expire(Millis, Done<usize>),
     /// Opens what does not work.
     Open(Done<()>),
+    /// Takes what hosts that are gone have left in other files.
+    TakeOver(Done<()>),
 }
 
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -116,6 +122,7 @@ impl DiskStore {
             index: Mutex::default(),
             database: RwLock::default(),
             held: Mutex::default(),
+            looked: Mutex::default(),
             changes: Changes::default(),
         });
         let problem = shared.open().err();
@@ -184,10 +191,15 @@ impl TaskStore for DiskStore {
 
     fn left_behind(&self, runner: &RunnerId) -> StoreFuture<'_, Vec<Task>> {
         let runner = runner.clone();
-        self.read(move |shared, database| {
+        let others = self.write(Job::TakeOver);
+        let read = self.read(move |shared, database| {
             // This process holds the file alone, so whoever else ran what is in it is gone.
             let left = shared.index.lock().running_of_others(&runner);
             left.iter().filter_map(|id| record(database, id).transpose()).collect()
+        });
+        Box::pin(async move {
+            others.await?;
+            read.await
         })
     }
 
@@ -224,6 +236,10 @@ impl Shared {
             batch.into_iter().for_each(|job| job.refuse(&broken(&CLOSED)));
             return;
         };
+        if batch.iter().any(|job| matches!(job, Job::TakeOver(_))) {
+            let own = self.held.lock().as_ref().map(|held| held.path.clone()).unwrap_or_default();
+            self.take_over_others(&own, &database, &mut self.index.lock());
+        }
         let mut written = Vec::new();
         let committed = self.commit(&database, batch, &mut written);
         drop(database);
@@ -304,7 +320,7 @@ impl Shared {
                     }
                 }
             }
-            Job::Open(done) => {
+            Job::Open(done) | Job::TakeOver(done) => {
                 let _ = done.send(Ok(()));
             }
             Job::Expire(now, done) => {
@@ -337,6 +353,32 @@ impl Shared {
         }
     }
 
+    /// Takes what hosts that are gone have left in other files; those that were looked at before and have not changed since are
+    /// left alone.
+    fn take_over_others(&self, own: &Path, database: &Database, index: &mut Index) {
+        let mut looked = self.looked.lock();
+        for path in (0..MAX_FILES).map(|number| file(&self.folder, number)).filter(|path| path != own) {
+            let Ok(changed) = path.metadata().and_then(|metadata| metadata.modified()) else {
+                continue;
+            };
+            if looked.get(&path) == Some(&changed) {
+                continue;
+            }
+            match take_over(&path, database, index) {
+                Ok(false) => {}
+                Ok(true) => {
+                    // As it is now: emptied, and closed.
+                    let changed = path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(changed);
+                    looked.insert(path, changed);
+                }
+                Err(error) => {
+                    tracing::error!(file = %path.display(), %error, "what a host that is gone has left there is not taken over");
+                    looked.insert(path, changed);
+                }
+            }
+        }
+    }
+
     /// Closes a database that has failed, and opens it again with what is truly on disk.
     fn give_up(&self) {
         *self.database.write() = None;
@@ -359,12 +401,7 @@ impl Shared {
         };
         let own = held.as_ref().map(|held| held.path.clone()).unwrap_or_default();
         drop(held);
-        for path in (0..MAX_FILES).map(|number| file(&self.folder, number)).filter(|path| *path != own) {
-            if let Err(error) = take_over(&path, &database, &mut index) {
-                tracing::error!(file = %path.display(), %error, "what a host that is gone has left there is not taken over");
-                break;
-            }
-        }
+        self.take_over_others(&own, &database, &mut index);
         let database = Arc::new(database);
         *self.index.lock() = index;
         *self.database.write() = Some(Arc::clone(&database));
@@ -375,7 +412,7 @@ impl Shared {
 impl Job {
     fn refuse(self, error: &StoreError) {
         match self {
-            Self::Insert(_, done) | Self::Open(done) => drop(done.send(Err(error.clone()))),
+            Self::Insert(_, done) | Self::Open(done) | Self::TakeOver(done) => drop(done.send(Err(error.clone()))),
             Self::Replace(_, done) => drop(done.send(Err(error.clone()))),
             Self::Expire(_, done) => drop(done.send(Err(error.clone()))),
         }

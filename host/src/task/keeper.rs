@@ -1,7 +1,7 @@
 //! Whoever holds the record of a running task: writes down what its function does, and hears of what others do to it.
 
 use super::store::Change;
-use super::{Ended, Outcome, RunnerId, Running, Stage, StoreError, Task, TaskId, TaskStore, Watch, change};
+use super::{Outcome, RunnerId, Running, Stage, StoreError, Task, TaskId, TaskStore, Watch, change};
 use crate::call::{AskError, Kept, NotKept, Progress};
 use crate::protocol::AskRequest;
 use crate::rt::Clock;
@@ -21,11 +21,20 @@ pub struct Keeper {
     runner: RunnerId,
     watch: Watch,
     orders: mpsc::UnboundedReceiver<Order>,
-    /// Questions whose function waits.
+    /// Questions whose function waits, by the keys that clients see.
     waiting: HashMap<String, Vec<Answering>>,
+    /// What was asked last under each key of the function.
+    asked: HashMap<String, Asked>,
     shown: Shown,
     /// When it looks at the record again, whether it was told of a change or not.
     look_at: Instant,
+}
+
+/// A question of a function.
+struct Asked {
+    /// The key that clients see.
+    shown: String,
+    request: AskRequest,
 }
 
 type Answering = oneshot::Sender<Result<Box<RawValue>, AskError>>;
@@ -82,6 +91,9 @@ const MIN_SHOWN: Duration = Duration::from_secs(1);
 /// How soon a store that does not work is tried again, and how soon at last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// A question that cannot be put is tried again, with pauses up to this.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
 /// How often the record is looked at without word of a change: word of one may be lost between processes.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -107,6 +119,7 @@ impl Keeper {
             watch,
             orders,
             waiting: HashMap::new(),
+            asked: HashMap::new(),
             shown,
             look_at: Instant::now(),
         };
@@ -210,50 +223,80 @@ impl Keeper {
     }
 
     async fn ask(&mut self, key: String, request: AskRequest, answer: Answering) {
-        let refuse = |reason: String, answer: Answering| drop(answer.send(Err(AskError::Refused(reason))));
-        let current = match self.store.get(&self.id).await {
-            Ok(current) => current,
-            Err(error) => return refuse(error.to_string(), answer),
-        };
+        let refuse = |reason: &str, answer: Answering| drop(answer.send(Err(AskError::Refused(reason.to_owned()))));
+        let is_other = self
+            .asked
+            .get(&key)
+            .is_some_and(|asked| asked.request != request && self.waiting.contains_key(&asked.shown));
+        if is_other {
+            return refuse(&format!("two questions have the key '{key}'; give each one of its own"), answer);
+        }
+        let mut wait = RETRY.0;
+        loop {
+            match self.put(&key, &request).await {
+                Ok(Some((shown, running))) => {
+                    self.waiting.entry(shown.clone()).or_default().push(answer);
+                    self.asked.insert(key, Asked { shown, request });
+                    return self.deliver(&running);
+                }
+                Ok(None) => return drop(answer.send(Err(AskError::Cancelled))),
+                // A disk may be full for a while.
+                Err(Some(error)) if wait < ASK_AGAIN => {
+                    tracing::warn!(task = %self.id, %error, "a question of a task cannot be put; it is tried again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                // What the system says is for the operator.
+                Err(Some(error)) => {
+                    tracing::error!(task = %self.id, %error, "a question of a task cannot be put");
+                    return refuse("no question can be kept now; try again later", answer);
+                }
+                Err(None) => return refuse(&format!("a task puts at most {MAX_QUESTIONS} questions"), answer),
+            }
+        }
+    }
+
+    /// Puts a question into the record: gives the key that clients see, and the record. Nothing when the task is over; an
+    /// error without a cause when there are too many.
+    async fn put(&self, key: &str, request: &AskRequest) -> Result<Option<(String, Running)>, Option<StoreError>> {
+        let current = self.store.get(&self.id).await.map_err(Some)?;
         let Some(running) = current.as_ref().and_then(Task::running) else {
-            drop(answer.send(Err(AskError::Cancelled)));
-            return;
+            return Ok(None);
         };
-        // What an earlier run has asked in other words is asked anew.
-        let is_asked = self.waiting.contains_key(&key);
-        let is_other = running.open.get(&key).is_some_and(|open| is_asked && *open != request);
-        if is_other || running.was_another(&key, &request) {
-            return refuse(format!("two questions have the key '{key}'; give each one of its own"), answer);
-        }
         if running.open.len() + running.closed.len() >= MAX_QUESTIONS {
-            return refuse(format!("a task puts at most {MAX_QUESTIONS} questions"), answer);
+            return Err(None);
         }
-        self.waiting.entry(key.clone()).or_default().push(answer);
-        match self.change(|running| running.asked(&key, request.clone()).into()).await {
-            Ok(Change::Done(task)) => {
-                if let Some(running) = task.running() {
-                    self.deliver(running);
-                }
-            }
-            Ok(Change::Ended(_) | Change::Gone) => drop(self.waiting.remove(&key)),
-            Err(error) => {
-                for answering in self.waiting.remove(&key).into_iter().flatten() {
-                    refuse(error.to_string(), answering);
-                }
-            }
+        let shown = running.key_of(key, request);
+        let again = format!("{key}~");
+        // What an earlier run has asked in other words, nobody waits for any more.
+        let stale = |open: &String| {
+            *open != shown && (open == key || open.starts_with(&again)) && !self.waiting.contains_key(open)
+        };
+        let stale: Vec<String> = running.open.keys().filter(|open| stale(open)).cloned().collect();
+        let asked = |running: Running| {
+            let running = stale.iter().fold(running, |running, key| running.withdrawn(key));
+            running.asked(&shown, request.clone()).into()
+        };
+        match self.change(asked).await.map_err(Some)? {
+            Change::Done(task) => Ok(task.running().map(|running| (shown, running.clone()))),
+            Change::Ended(_) | Change::Gone => Ok(None),
         }
     }
 
     /// Nobody waits for an answer any more, unless two did.
     async fn withdraw(&mut self, key: &str) {
-        if let Some(waiting) = self.waiting.get_mut(key) {
+        let Some(Asked { shown, .. }) = self.asked.get(key) else {
+            return;
+        };
+        let shown = shown.clone();
+        if let Some(waiting) = self.waiting.get_mut(&shown) {
             waiting.retain(|answering| !answering.is_closed());
             if !waiting.is_empty() {
                 return;
             }
-            self.waiting.remove(key);
+            self.waiting.remove(&shown);
         }
-        if let Err(error) = self.change(|running| running.withdrawn(key).into()).await {
+        if let Err(error) = self.change(|running| running.withdrawn(&shown).into()).await {
             tracing::warn!(task = %self.id, %error, "a question of a task cannot be withdrawn");
         }
     }
@@ -328,10 +371,4 @@ fn progress_text(progress: &Progress) -> String {
         (None, None) => format!("{done}"),
     };
     text.chars().take(MAX_CHARS).collect()
-}
-
-impl From<Ended> for Outcome {
-    fn from(ended: Ended) -> Self {
-        ended.outcome().clone()
-    }
 }

@@ -21,7 +21,7 @@ pub use id::{RunnerId, TaskId};
 pub use keeper::{Keeper, Left};
 pub use memory::MemoryStore;
 pub use peer::{TaskPeer, Told};
-pub use record::{Ended, Final, Outcome, Question, Running, Stage, Task, Work};
+pub use record::{Closed, Ended, Final, How, Outcome, Running, Stage, Task, Work};
 pub use store::{Change, ListPlace, Page, Replaced, StoreError, StoreFuture, TaskLimits, TaskStore, change};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The client of a task, as its function sees it: it is asked by the record, and hears what its era lets it hear.
 
 use super::keeper::{Line, Order};
-use super::{Keeper, Task, TaskStore};
+use super::{Closed, How, Keeper, Task, TaskStore};
 use crate::call::{
     AskError, AskFuture, Asked, KeepFuture, Kept, LogMessage, NotKept, Peer, Progress, TaskOfCall, Teller,
 };
@@ -10,8 +10,7 @@ use crate::rt::{Clock, Turn};
 use mcp_plugin_api::manifest::OnRestart;
 use parking_lot::Mutex;
 use serde_json::Value;
-use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -30,7 +29,8 @@ pub struct TaskPeer {
     dialect: &'static Dialect,
     client: ClientProfile,
     told: Option<Told>,
-    answers: HashMap<String, Box<RawValue>>,
+    /// Questions that earlier runs have closed.
+    closed: BTreeMap<String, Closed>,
     checkpoint: Mutex<Option<Value>>,
     /// Values of steps, of this run and earlier ones.
     recorded: Mutex<HashMap<String, Value>>,
@@ -54,13 +54,12 @@ impl TaskPeer {
     ) -> (Arc<Self>, Keeper) {
         let (keeper, line) = Keeper::new(store, clock, task);
         let running = task.running().cloned().unwrap_or_default();
-        let answers = running.closed.keys().filter_map(|key| Some((key.clone(), running.answer(key)?.ok()?)));
         let peer = Self {
             id: task.id.as_str().to_owned(),
             dialect: task.dialect,
             client: task.work.client.clone(),
             told,
-            answers: answers.collect(),
+            closed: running.closed,
             checkpoint: Mutex::new(running.checkpoint),
             recorded: Mutex::new(running.recorded),
             reruns: task.work.on_restart == OnRestart::Rerun,
@@ -134,10 +133,9 @@ impl Peer for TaskPeer {
             Err(other) => return Asked::Answered(Err(AskError::Refused(other.to_string()))),
         };
         // What was answered before the task began, or before a restart.
-        let rule = request.answer_rule();
-        match self.answers.get(key).filter(|answer| rule.check(answer).is_ok()) {
-            Some(answer) => Asked::Answered(Ok(answer.clone())),
-            None => Asked::Live(request),
+        match self.closed.get(key).filter(|closed| closed.is_of(&request)).map(|closed| &closed.how) {
+            Some(How::Answered(answer)) => Asked::Answered(Ok(answer.clone())),
+            Some(How::Refused { .. } | How::Withdrawn) | None => Asked::Live(request),
         }
     }
 

@@ -67,10 +67,10 @@ pub enum Stage {
 /// What is known while it is being done.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Running {
-    /// Questions that wait for an answer, by their keys. A key is one question's for all of a task's life.
+    /// Questions that wait for an answer, by the keys that clients see: each is one question's for all of a task's life.
     pub open: BTreeMap<String, AskRequest>,
     /// Questions that were answered, or withdrawn.
-    pub closed: BTreeMap<String, Question>,
+    pub closed: BTreeMap<String, Closed>,
     /// Values of steps that happen once.
     pub recorded: HashMap<String, Value>,
     /// How far its function has said it is.
@@ -82,8 +82,17 @@ pub struct Running {
 
 /// A question that waits no more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Closed {
+    /// The question; nothing where it was answered before the task began.
+    pub request: Option<AskRequest>,
+    /// What became of it.
+    pub how: How,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum How {
     /// It was answered.
     Answered(Box<RawValue>),
     /// The client answered with an error.
@@ -93,8 +102,20 @@ pub enum Question {
         /// Its message.
         message: String,
     },
-    /// Nobody wants to know any more; this is what was asked.
-    Withdrawn(AskRequest),
+    /// Nobody wants to know any more.
+    Withdrawn,
+}
+
+impl Closed {
+    /// Whether it is this question that was closed, or an answer of before the task that fits it.
+    #[must_use]
+    pub fn is_of(&self, request: &AskRequest) -> bool {
+        match (&self.request, &self.how) {
+            (Some(asked), _) => asked == request,
+            (None, How::Answered(answer)) => request.answer_rule().check(answer).is_ok(),
+            (None, How::Refused { .. } | How::Withdrawn) => false,
+        }
+    }
 }
 
 /// The end of a task. Nothing leads back from here.
@@ -191,15 +212,23 @@ impl Running {
         Self { runs: self.runs.saturating_sub(1), ..self }
     }
 
-    /// Puts a question. One that was answered stays answered, if the answer fits what is asked now.
+    /// The key under which clients see a question: the function's own, unless another question has had that (2026-07-28
+    /// K-09).
+    #[must_use]
+    pub fn key_of(&self, key: &str, request: &AskRequest) -> String {
+        let is_free = |candidate: &str| match (self.open.get(candidate), self.closed.get(candidate)) {
+            (Some(open), _) => open == request,
+            (None, Some(closed)) => closed.is_of(request),
+            (None, None) => true,
+        };
+        let mut others = (2..).map(|number: u32| format!("{key}~{number}"));
+        if is_free(key) { key.to_owned() } else { others.find(|other| is_free(other)).unwrap_or_default() }
+    }
+
+    /// Puts a question, under the key of [`Running::key_of`]. One that was answered stays answered.
     #[must_use]
     pub fn asked(mut self, key: &str, request: AskRequest) -> Self {
-        let is_over = match self.closed.get(key) {
-            Some(Question::Answered(answer)) => request.answer_rule().check(answer).is_ok(),
-            Some(Question::Refused { .. }) => true,
-            Some(Question::Withdrawn(_)) | None => false,
-        };
-        if !is_over {
+        if self.answer(key).is_none() {
             self.closed.remove(key);
             self.open.insert(key.to_owned(), request);
         }
@@ -207,10 +236,9 @@ impl Running {
     }
 
     /// Closes a question. Unknown ones, and those that are closed already, stay as they are.
-    #[must_use]
-    pub fn closed(mut self, key: &str, how: Question) -> Self {
-        if self.open.remove(key).is_some() {
-            self.closed.insert(key.to_owned(), how);
+    fn closed(mut self, key: &str, how: How) -> Self {
+        if let Some(request) = self.open.remove(key) {
+            self.closed.insert(key.to_owned(), Closed { request: Some(request), how });
         }
         self
     }
@@ -218,23 +246,20 @@ impl Running {
     /// Withdraws a question, if it is open.
     #[must_use]
     pub fn withdrawn(self, key: &str) -> Self {
-        match self.open.get(key).cloned() {
-            Some(request) => self.closed(key, Question::Withdrawn(request)),
-            None => self,
-        }
+        self.closed(key, How::Withdrawn)
     }
 
-    /// Whether another question has had this key, and may still be answered by a client that has seen it (2026-07-28 K-09).
+    /// Takes the client's refusal of a question, if it is open.
     #[must_use]
-    pub fn was_another(&self, key: &str, request: &AskRequest) -> bool {
-        matches!(self.closed.get(key), Some(Question::Withdrawn(other)) if other != request)
+    pub fn refused(self, key: &str, code: i64, message: &str) -> Self {
+        self.closed(key, How::Refused { code, message: message.to_owned() })
     }
 
     /// Answers a question, if it is open and the answer fits it.
     #[must_use]
     pub fn answered(self, key: &str, answer: &RawValue) -> Self {
         match self.open.get(key).map(|request| request.answer_rule().check(answer)) {
-            Some(Ok(())) => self.closed(key, Question::Answered(answer.to_owned())),
+            Some(Ok(())) => self.closed(key, How::Answered(answer.to_owned())),
             Some(Err(_)) | None => self,
         }
     }
@@ -248,12 +273,12 @@ impl Running {
     /// What became of a question, if it waits no more.
     #[must_use]
     pub fn answer(&self, key: &str) -> Option<Result<Box<RawValue>, AskError>> {
-        match self.closed.get(key)? {
-            Question::Answered(answer) => Some(Ok(answer.clone())),
-            Question::Refused { code, message } => {
+        match &self.closed.get(key)?.how {
+            How::Answered(answer) => Some(Ok(answer.clone())),
+            How::Refused { code, message } => {
                 Some(Err(AskError::ClientError { code: *code, message: message.clone() }))
             }
-            Question::Withdrawn(_) => None,
+            How::Withdrawn => None,
         }
     }
 }

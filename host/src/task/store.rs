@@ -147,6 +147,9 @@ pub enum Change {
 ///
 /// # Errors
 /// What the store gives.
+///
+/// # Cancel safety
+/// When the future is dropped, nobody knows whether the change was made.
 pub async fn change(
     store: &dyn TaskStore,
     id: &TaskId,

@@ -64,7 +64,8 @@ pub async fn serve(
     let _ = tokio::time::timeout(grace, writer).await;
 }
 
-/// Reads lines until the input ends or the host drains.
+/// Reads lines until the input ends or the work of the host is finished: while it drains, new work is refused, and answers
+/// to questions are taken.
 async fn read(server: &Server, client: &mut Duplex<Pipe>, mut input: impl AsyncRead + Unpin, limits: StdioLimits) {
     const CHUNK_BYTES: usize = 64 * 1024;
     let drain = server.drain().clone();
@@ -72,7 +73,7 @@ async fn read(server: &Server, client: &mut Duplex<Pipe>, mut input: impl AsyncR
     loop {
         lines.buffer().reserve(CHUNK_BYTES);
         let read = tokio::select! {
-            () = drain.draining() => return,
+            () = drain.work_finished() => return,
             read = input.read_buf(lines.buffer()) => read,
         };
         match read {

@@ -7,7 +7,6 @@ use crate::task::{Task, TaskId};
 use crate::wire;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -20,10 +19,13 @@ pub(in crate::serve) struct Followers {
     attended: Arc<Attended>,
 }
 
-#[derive(Default)]
-struct Attended {
-    by_task: Mutex<HashMap<TaskId, Vec<u64>>>,
-    next: AtomicU64,
+/// Requests that wait for tasks.
+type Attended = Mutex<HashMap<TaskId, Waiting>>;
+
+/// Those that wait for one task, in the order in which they came, and word of changes among them.
+struct Waiting {
+    numbers: Vec<u64>,
+    next: u64,
     changed: watch::Sender<()>,
 }
 
@@ -39,27 +41,26 @@ pub(super) struct Attendance {
 impl Attendance {
     /// Whether it is this one that asks.
     pub(super) fn is_ours(&self) -> bool {
-        self.attended.by_task.lock().get(&self.id).and_then(|waiting| waiting.last()) == Some(&self.number)
+        self.attended.lock().get(&self.id).and_then(|waiting| waiting.numbers.last()) == Some(&self.number)
     }
 
     /// Resolves when that may have changed.
     pub(super) async fn changed(&mut self) {
-        // The sender lives in `attended`.
+        // The sender goes with the last of those who wait.
         let _ = self.changed.changed().await;
     }
 }
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        let mut by_task = self.attended.by_task.lock();
-        if let Some(waiting) = by_task.get_mut(&self.id) {
-            waiting.retain(|number| *number != self.number);
-            if waiting.is_empty() {
-                by_task.remove(&self.id);
+        let mut attended = self.attended.lock();
+        if let Some(waiting) = attended.get_mut(&self.id) {
+            waiting.numbers.retain(|number| *number != self.number);
+            waiting.changed.send_replace(());
+            if waiting.numbers.is_empty() {
+                attended.remove(&self.id);
             }
         }
-        drop(by_task);
-        self.attended.changed.send_replace(());
     }
 }
 
@@ -77,10 +78,16 @@ impl Followers {
 
     /// A request waits for a task.
     pub(super) fn attend(&self, id: &TaskId) -> Attendance {
-        let number = self.attended.next.fetch_add(1, Ordering::Relaxed);
-        self.attended.by_task.lock().entry(id.clone()).or_default().push(number);
-        self.attended.changed.send_replace(());
-        let changed = self.attended.changed.subscribe();
+        let mut attended = self.attended.lock();
+        let waiting = attended.entry(id.clone()).or_insert_with(|| Waiting {
+            numbers: Vec::new(),
+            next: 0,
+            changed: watch::Sender::new(()),
+        });
+        waiting.next += 1;
+        waiting.numbers.push(waiting.next);
+        waiting.changed.send_replace(());
+        let (number, changed) = (waiting.next, waiting.changed.subscribe());
         Attendance { attended: Arc::clone(&self.attended), id: id.clone(), number, changed }
     }
 
@@ -118,7 +125,7 @@ impl Followers {
 }
 
 impl Server {
-    /// Passes changes of tasks on until the host drains.
+    /// Passes changes of tasks on until the work of the host is finished.
     pub async fn announce_tasks(self: Arc<Self>) {
         let Some(runner) = self.runner.clone() else {
             return;
@@ -126,7 +133,7 @@ impl Server {
         let mut changes = runner.store().changes().listen();
         loop {
             let change = tokio::select! {
-                () = self.drain().draining() => return,
+                () = self.drain().work_finished() => return,
                 change = changes.recv() => change,
             };
             match change {
@@ -158,8 +165,8 @@ impl Server {
                 }
             }
             Ok(None) => self.followers.forget(id),
-            // The next change tells more; the client asks by itself.
-            Err(_) => {}
+            // The client asks by itself, too: it must not depend on this (2025-era K-15).
+            Err(error) => tracing::warn!(task = %id, %error, "a change of a task cannot be told"),
         }
     }
 }

@@ -93,8 +93,11 @@ impl Server {
             let cancelled = held.1.is_cancelled_by_client();
             drop(held);
             match begun {
-                // The task goes on: it is cancelled by its own method (2025-era U-03).
-                Ok(_) if cancelled => None,
+                // Nobody has its name.
+                Ok(task) if cancelled => {
+                    let _ = runner.cancel(&task.id).await;
+                    None
+                }
                 Ok(task) => Some(server.encoder.task_created(dialect, &id, &task.shown())),
                 Err(fault) => Some(server.reply(dialect, &id, Err(fault)).bytes),
             }
@@ -208,7 +211,9 @@ impl Server {
         let mut watch = runner.store().changes().watch(&found.id);
         let mut attendance = self.followers.attend(&found.id);
         let mut asking = FuturesUnordered::new();
-        let mut asked: BTreeMap<String, CancellationToken> = BTreeMap::new();
+        // By key, with a number: what was withdrawn may still be under way when it is asked again.
+        let mut asked: BTreeMap<String, (u64, CancellationToken)> = BTreeMap::new();
+        let mut numbers = 0_u64..;
         loop {
             // Looked at only now: what has changed before the watch began is seen here.
             let found = runner.find(task, &session.principal, TaskForm::Core).await?;
@@ -216,7 +221,7 @@ impl Server {
                 return ended(session.dialect, &found, id);
             };
             let is_ours = attendance.is_ours();
-            asked.retain(|key, withdraw| {
+            asked.retain(|key, (_, withdraw)| {
                 // Somebody else has answered it or asks it now, or nobody wants to know any more.
                 let stays = is_ours && running.open.contains_key(key);
                 if !stays {
@@ -229,9 +234,12 @@ impl Server {
             for (key, request) in open {
                 if !asked.contains_key(key) {
                     let withdraw = CancellationToken::new();
-                    asked.insert(key.clone(), withdraw.clone());
+                    let number = numbers.next().unwrap_or_default();
+                    asked.insert(key.clone(), (number, withdraw.clone()));
                     let request = request.clone().of_task(found.id.as_str());
-                    asking.push(put(Arc::clone(session), Arc::clone(outlet), key.clone(), request, withdraw));
+                    let put = put(Arc::clone(session), Arc::clone(outlet), request, withdraw);
+                    let key = key.clone();
+                    asking.push(async move { (key, number, put.await) });
                 }
             }
             tokio::select! {
@@ -240,8 +248,10 @@ impl Server {
                 // Whoever waits is told to come again; the task goes on.
                 () = self.drain().draining() => return Err(Fault::ShuttingDown),
                 () = left_alone(&**outlet, session.resume_for()) => return Err(Fault::Cancelled),
-                Some((key, answer)) = asking.next() => {
-                    asked.remove(&key);
+                Some((key, number, answer)) = asking.next() => {
+                    if asked.get(&key).is_some_and(|(asked, _)| *asked == number) {
+                        asked.remove(&key);
+                    }
                     match answer {
                         Some(Ok(answer)) => {
                             runner.answer(&found, &BTreeMap::from([(key, &*answer)])).await?;
@@ -249,9 +259,9 @@ impl Server {
                         Some(Err(AskError::ClientError { code, message })) => {
                             runner.refuse(&found.id, &key, code, &message).await?;
                         }
-                        // An answer that is none, now and in the next try.
-                        Some(Err(AskError::Misfit(reason))) => {
-                            runner.refuse(&found.id, &key, code::INVALID_PARAMS.into(), reason).await?;
+                        // An answer that is none, now and in the next try; or the client has cancelled what was to answer.
+                        Some(Err(error @ (AskError::Misfit(_) | AskError::Refused(_)))) => {
+                            runner.refuse(&found.id, &key, code::INVALID_PARAMS.into(), &error.to_string()).await?;
                         }
                         // It is put again, as long as the client waits and the task wants to know.
                         Some(Err(AskError::TimedOut(_))) | None => {}
@@ -279,10 +289,9 @@ async fn left_alone(outlet: &dyn Outlet, resume_for: Duration) {
 async fn put(
     session: Arc<Session>,
     outlet: Arc<dyn Outlet>,
-    key: String,
     request: AskRequest,
     withdraw: CancellationToken,
-) -> (String, Option<Result<Box<RawValue>, AskError>>) {
+) -> Option<Result<Box<RawValue>, AskError>> {
     /// How soon a question is put again for which the client had no room.
     const AGAIN: Duration = Duration::from_secs(1);
     let answering = async {
@@ -293,12 +302,11 @@ async fn put(
             }
         }
     };
-    let answer = tokio::select! {
+    tokio::select! {
         biased;
         () = withdraw.cancelled() => None,
         answer = answering => Some(answer),
-    };
-    (key, answer)
+    }
 }
 
 /// The reply with what a task has come to: exactly what its call would have come to (2025-era K-08).

@@ -150,7 +150,7 @@ impl Server {
             drop(permit);
             // To a client that declares the older tasks alone, there are none but its own (2026-07-28 K-19).
             let result = result.map_err(|fault| match fault {
-                Fault::UnknownTask | Fault::InvalidParams { .. } if form == TaskForm::Core => Fault::TasksNotDeclared,
+                Fault::UnknownTask if form == TaskForm::Core => Fault::TasksNotDeclared,
                 fault => fault,
             });
             Some(server.reply(dialect, &id, result.map(|body: ResultBody| body.into())))

@@ -53,9 +53,11 @@ pub(super) fn take_file(folder: &Path) -> Result<(Held, Database, Index), DiskEr
                 let _ = std::fs::remove_file(&path);
                 return Err(failed(error));
             }
-            Err(error) => {
+            Err(error) if is_damage(&error) => {
                 tracing::error!(file = %path.display(), %error, "it is damaged, and left aside with the tasks in it");
             }
+            // It may pass: another file would hide the tasks in this one.
+            Err(error) => return Err(failed(error)),
         }
     }
     Err(DiskError::NoneFree { path: folder.to_owned() })
@@ -105,14 +107,11 @@ pub(super) fn open_file(path: &Path) -> Result<(Database, Index), Broken> {
     })
 }
 
-/// Moves what a host that is gone has left into this host's file. The other file stays, empty: were it removed, another host
+/// Moves what a host that is gone has left into this host's file; false where it lives. The other file stays, empty: were it removed, another host
 /// could hold a file that nobody finds.
-pub(super) fn take_over(path: &Path, own: &Database, index: &mut Index) -> Result<(), Broken> {
-    if !path.try_exists()? {
-        return Ok(());
-    }
+pub(super) fn take_over(path: &Path, own: &Database, index: &mut Index) -> Result<bool, Broken> {
     let Some(_lock) = hold(path)? else {
-        return Ok(());
+        return Ok(false);
     };
     caught(|| {
         let other = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
@@ -144,13 +143,31 @@ pub(super) fn take_over(path: &Path, own: &Database, index: &mut Index) -> Resul
             index.put(task, *bytes);
         }
         emptying.commit()?;
-        Ok(())
+        Ok(true)
     })
 }
 
+/// Whether an error says that a file is not what it was, and will not be again.
+fn is_damage(error: &Broken) -> bool {
+    use redb::{DatabaseError, StorageError};
+    match error.downcast_ref::<DatabaseError>() {
+        Some(DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::UpgradeRequired(_)) => true,
+        Some(DatabaseError::Storage(StorageError::Io(error))) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        }
+        Some(_) => false,
+        None => error.is::<Damaged>() || matches!(error.downcast_ref(), Some(StorageError::Corrupted(_))),
+    }
+}
+
+/// The database has panicked about a file.
+#[derive(Debug, thiserror::Error)]
+#[error("its file is damaged")]
+struct Damaged;
+
 /// What damage makes the database panic about is an error too.
 pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("its file is damaged".into()))
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Damaged.into()))
 }
 
 pub(super) fn record(database: &Database, id: &TaskId) -> Result<Option<Task>, Broken> {

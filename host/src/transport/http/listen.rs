@@ -44,7 +44,7 @@ impl Listener {
         self.socket.local_addr().ok()
     }
 
-    /// Serves connections until the host drains; those that are open then finish what they are at.
+    /// Serves connections until the host has drained; those that are open then finish what they are at.
     pub async fn serve(self, router: Router, drain: Drain) {
         let connections = InFlight::new(self.limits.max_connections);
         loop {
