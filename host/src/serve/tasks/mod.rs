@@ -4,6 +4,7 @@
 //! it. `stateful` has the messages of 2025-11-25, `stateless` those of the extension.
 
 mod announce;
+mod questions;
 mod stateful;
 mod stateless;
 

@@ -1,12 +1,13 @@
 //! Tasks of 2025-11-25: the client says which call becomes one, and a stream on which it waits carries its questions
 //! (2025-era K).
 
-use crate::call::{AskError, Teller};
+use super::questions::{Questions, take};
+use crate::call::Teller;
 use crate::dispatch::{TaskDue, TaskWish};
 use crate::outlet::Outlet;
 use crate::protocol::{
-    AskRequest, Dialect, Fault, ListParams, Method, RELATED_TASK, RequestMeta, ResultBody, TaskForm, TaskParams,
-    TaskWanted, read_params, with_related_task,
+    Dialect, Fault, ListParams, Method, RELATED_TASK, RequestMeta, ResultBody, TaskForm, TaskParams, TaskWanted,
+    read_params, with_related_task,
 };
 use crate::rt::InFlightGuard;
 use crate::runner::{Order, Runner};
@@ -15,16 +16,13 @@ use crate::serve::server::span_of;
 use crate::serve::stateful::Answer;
 use crate::session::{Admitted, Session};
 use crate::task::{Change, ListPlace, Outcome, Page, Task, TaskId, Told};
-use crate::wire::{self, Id, Request, code};
+use crate::wire::{self, Id, Request};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 /// What a request holds while it is under way.
@@ -210,102 +208,23 @@ impl Server {
         let found = runner.find(task, &session.principal, TaskForm::Core).await?;
         let mut watch = runner.store().changes().watch(&found.id);
         let mut attendance = self.followers.attend(&found.id);
-        let mut asking = FuturesUnordered::new();
-        // By key, with a number: what was withdrawn may still be under way when it is asked again.
-        let mut asked: BTreeMap<String, (u64, CancellationToken)> = BTreeMap::new();
-        let mut numbers = 0_u64..;
+        let mut questions = Questions::new(session, outlet);
         loop {
             // Looked at only now: what has changed before the watch began is seen here.
             let found = runner.find(task, &session.principal, TaskForm::Core).await?;
             let Some(running) = found.running() else {
                 return ended(session.dialect, &found, id);
             };
-            let is_ours = attendance.is_ours();
-            asked.retain(|key, (_, withdraw)| {
-                // Somebody else has answered it or asks it now, or nobody wants to know any more.
-                let stays = is_ours && running.open.contains_key(key);
-                if !stays {
-                    withdraw.cancel();
-                }
-                stays
-            });
-            // Whoever created the task could be asked this; whoever waits need not be the same.
-            let open = running.open.iter().filter(|(_, request)| is_ours && request.suits(&session.client));
-            for (key, request) in open {
-                if !asked.contains_key(key) {
-                    let withdraw = CancellationToken::new();
-                    let number = numbers.next().unwrap_or_default();
-                    asked.insert(key.clone(), (number, withdraw.clone()));
-                    let request = request.clone().of_task(found.id.as_str());
-                    let put = put(Arc::clone(session), Arc::clone(outlet), request, withdraw);
-                    let key = key.clone();
-                    asking.push(async move { (key, number, put.await) });
-                }
-            }
+            questions.follow(&found.id, running, attendance.is_ours());
             tokio::select! {
                 () = watch.changed() => {}
                 () = attendance.changed() => {}
                 // Whoever waits is told to come again; the task goes on.
                 () = self.drain().draining() => return Err(Fault::ShuttingDown),
-                () = left_alone(&**outlet, session.resume_for()) => return Err(Fault::Cancelled),
-                Some((key, number, answer)) = asking.next() => {
-                    if asked.get(&key).is_some_and(|(asked, _)| *asked == number) {
-                        asked.remove(&key);
-                    }
-                    match answer {
-                        Some(Ok(answer)) => {
-                            runner.answer(&found, &BTreeMap::from([(key, &*answer)])).await?;
-                        }
-                        Some(Err(AskError::ClientError { code, message })) => {
-                            runner.refuse(&found.id, &key, code, &message).await?;
-                        }
-                        // An answer that is none, now and in the next try; or the client has cancelled what was to answer.
-                        Some(Err(error @ (AskError::Misfit(_) | AskError::Refused(_)))) => {
-                            runner.refuse(&found.id, &key, code::INVALID_PARAMS.into(), &error.to_string()).await?;
-                        }
-                        // It is put again, as long as the client waits and the task wants to know.
-                        Some(Err(AskError::TimedOut(_))) | None => {}
-                        // The client is gone: the question waits for it to come again.
-                        Some(Err(other)) => return Err(Fault::AskFailed { message: other.to_string() }),
-                    }
-                }
+                () = questions.left_alone() => return Err(Fault::Cancelled),
+                (key, answer) = questions.next() => take(runner, &found, key, answer).await?,
             }
         }
-    }
-}
-
-/// Resolves when nobody has followed an answer for so long that nobody can come back for it.
-async fn left_alone(outlet: &dyn Outlet, resume_for: Duration) {
-    loop {
-        match outlet.unfollowed_for() {
-            Some(alone) if alone >= resume_for => return,
-            Some(alone) => tokio::time::sleep(resume_for - alone).await,
-            None => tokio::time::sleep(resume_for).await,
-        }
-    }
-}
-
-/// Puts a question of a task to a client; nothing when it is withdrawn.
-async fn put(
-    session: Arc<Session>,
-    outlet: Arc<dyn Outlet>,
-    request: AskRequest,
-    withdraw: CancellationToken,
-) -> Option<Result<Box<RawValue>, AskError>> {
-    /// How soon a question is put again for which the client had no room.
-    const AGAIN: Duration = Duration::from_secs(1);
-    let answering = async {
-        loop {
-            match session.ask(&*outlet, request.clone()).await {
-                Err(AskError::TooMany) => tokio::time::sleep(AGAIN).await,
-                answer => return answer,
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        () = withdraw.cancelled() => None,
-        answer = answering => Some(answer),
     }
 }
 
