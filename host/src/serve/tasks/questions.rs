@@ -20,11 +20,14 @@ use tokio_util::sync::CancellationToken;
 /// What came of a question: the client's answer, or nothing because it was withdrawn.
 pub(super) type Answer = Option<Result<Box<RawValue>, AskError>>;
 
+/// A question that was put, with its key and its number.
+type UnderWay = Pin<Box<dyn Future<Output = (String, u64, Answer)> + Send>>;
+
 /// Questions that are put to one client.
 pub(super) struct Questions<'a> {
     session: &'a Arc<Session>,
     outlet: &'a Arc<dyn Outlet>,
-    under_way: FuturesUnordered<Pin<Box<dyn Future<Output = (String, u64, Answer)> + Send>>>,
+    under_way: FuturesUnordered<UnderWay>,
     /// By key, with a number: what was withdrawn may still be under way when it is put again.
     put: BTreeMap<String, (u64, CancellationToken)>,
     next: u64,
