@@ -55,30 +55,27 @@ impl App {
     /// # Errors
     /// See [`ServeError`].
     pub async fn serve(self, stdout: File) -> Result<(), ServeError> {
+        let supervisor = Arc::clone(&self.supervisor);
+        let served = self.serve_to_the_end(stdout).await;
+        supervisor.stop_all(STOP_GRACE).await;
+        let in_time = served?;
+        tracing::info!(all_calls_finished = in_time, "ended");
+        Ok(())
+    }
+
+    /// Serves, and drains; whether all work finished by itself.
+    async fn serve_to_the_end(self, stdout: File) -> Result<bool, ServeError> {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
-        let runner = settings.tasks.as_ref().map(|tasks| runner(tasks, &dispatcher, &drain)).transpose();
-        let (rounds, runner) =
-            match rounds(settings.request_state).map_err(ServeError::from).and_then(|it| Ok((it, runner?))) {
-                Ok(both) => both,
-                Err(error) => {
-                    supervisor.stop_all(STOP_GRACE).await;
-                    return Err(error);
-                }
-            };
+        let runner = settings.tasks.as_ref().map(|tasks| runner(tasks, &dispatcher, &drain)).transpose()?;
+        let rounds = rounds(settings.request_state)?;
         let ledger = Arc::clone(rounds.ledger());
         let (face, limits) = (settings.face, settings.server);
         let server =
             Arc::new(Server::new(dispatcher, face, limits, store.clone(), rounds, runner.clone(), drain.clone()));
         let listener = match settings.http {
+            Some(address) => Some(Listener::bind(address, settings.http_limits).await?),
             None => None,
-            Some(address) => match Listener::bind(address, settings.http_limits).await {
-                Ok(listener) => Some(listener),
-                Err(error) => {
-                    supervisor.stop_all(STOP_GRACE).await;
-                    return Err(error.into());
-                }
-            },
         };
         // Only now, when nothing can keep the host from serving: what is taken up is begun.
         if let Some(runner) = &runner {
@@ -86,59 +83,56 @@ impl App {
         }
         drain.spawn(Arc::clone(&server).announce_changes());
         drain.spawn(Arc::clone(&server).announce_tasks());
-        drain.spawn(sweep(store.clone(), ledger, runner.clone(), drain.clone()));
+        drain.spawn(sweep(store, ledger, runner.clone(), drain.clone()));
         if let Some(listener) = listener {
             if let Some(address) = listener.address() {
                 tracing::info!("listening on http://{address}/mcp");
             }
-            let health = Arc::new(AppHealth {
-                supervisor: Arc::clone(&supervisor),
-                runner: runner.clone(),
-                server: Arc::clone(&server),
-                started: Instant::now(),
-            });
-            let endpoint =
-                Endpoint::new(Arc::clone(&server), settings.hosts, settings.identity, settings.http_limits, health);
+            let health = AppHealth { supervisor, runner, server: Arc::clone(&server), started: Instant::now() };
+            let (hosts, identity, limits) = (settings.hosts, settings.identity, settings.http_limits);
+            let endpoint = Endpoint::new(Arc::clone(&server), hosts, identity, limits, Arc::new(health));
             let router = router(Arc::new(endpoint), settings.oldest_transport);
             drain.spawn(listener.serve(router, drain.clone()));
         }
-        let (with_http, grace) = (settings.http.is_some(), settings.drain_timeout);
-        let mut pipe = std::pin::pin!(async {
+        let pipe = async {
             if settings.stdio {
                 let output = tokio::fs::File::from_std(stdout);
                 stdio::serve(Arc::clone(&server), tokio::io::stdin(), output, settings.stdio_limits).await;
             }
-        });
-        let mut signal = std::pin::pin!(signal());
-        // A client over standard input that leaves ends a host that has no other.
-        let is_piped = tokio::select! {
-            () = &mut pipe => {
-                if with_http {
-                    signal.await;
-                }
-                false
-            }
-            () = &mut signal => true,
         };
-        tracing::info!(?grace, "draining");
-        drain.begin();
-        tokio::spawn(exit_at_the_next_signal());
-        let mut finishing = std::pin::pin!(drain.finish(grace, || server.bid_farewell()));
-        let in_time = if is_piped {
-            tokio::select! {
-                in_time = &mut finishing => {
-                    // Its calls are cancelled by now, or answered; what they said is written.
-                    let _ = tokio::time::timeout(Duration::from_secs(1), pipe).await;
-                    in_time
-                }
-                () = &mut pipe => finishing.await,
+        Ok(until_the_end(&server, pipe, settings.http.is_some(), settings.drain_timeout).await)
+    }
+}
+
+/// Waits until a client over the `pipe` leaves that has the host alone, or a signal comes; then drains within `grace`. Whether
+/// all work finished by itself.
+async fn until_the_end(server: &Server, pipe: impl Future<Output = ()>, with_http: bool, grace: Duration) -> bool {
+    /// How long the client of a pipe may take to read what was said last.
+    const LAST_WORDS: Duration = Duration::from_secs(1);
+    let (mut pipe, mut signal) = (std::pin::pin!(pipe), std::pin::pin!(signal()));
+    let is_piped = tokio::select! {
+        () = &mut pipe => {
+            if with_http {
+                signal.await;
             }
-        } else {
-            finishing.await
-        };
-        supervisor.stop_all(STOP_GRACE).await;
-        tracing::info!(all_calls_finished = in_time, "ended");
-        Ok(())
+            false
+        }
+        () = &mut signal => true,
+    };
+    tracing::info!(?grace, "draining");
+    server.drain().begin();
+    tokio::spawn(exit_at_the_next_signal());
+    let mut finishing = std::pin::pin!(server.drain().finish(grace, || server.bid_farewell()));
+    if !is_piped {
+        return finishing.await;
+    }
+    tokio::select! {
+        in_time = &mut finishing => {
+            // Its calls are cancelled by now, or answered; what they said is written.
+            let _ = tokio::time::timeout(LAST_WORDS, pipe).await;
+            in_time
+        }
+        () = &mut pipe => finishing.await,
     }
 }
 
