@@ -1,4 +1,4 @@
-//! Tasks of 2025-11-25, line by line: no official scenario looks at them.
+//! Tasks of 2025-11-25, line by line: no official scenario looks at them. This file is long because there is a test for each.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
