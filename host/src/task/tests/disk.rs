@@ -8,14 +8,10 @@ async fn kept(store: &DiskStore, owner: &str) -> Vec<String> {
     page.tasks.iter().map(|task| task.id.as_str().to_owned()).collect()
 }
 
-/// The thread that writes lets go of its file a moment after its store is gone.
-async fn opened_again(folder: &std::path::Path, number: usize) -> DiskStore {
-    let file = folder.join(format!("{number}.redb"));
-    loop {
-        let is_free = fs::File::open(file.with_extension("lock")).unwrap().try_lock().is_ok();
-        if is_free {
-            return opened(folder, LIMITS);
-        }
+/// Waits until a file is free: the thread that writes lets go of it a moment after its store is gone.
+async fn until_free(folder: &std::path::Path, number: usize) {
+    let lock = fs::File::open(folder.join(format!("{number}.lock"))).unwrap();
+    while lock.try_lock().is_err() {
         tokio::task::yield_now().await;
     }
 }
@@ -29,7 +25,8 @@ async fn what_was_kept_is_there_when_it_is_opened_again() {
     let ended = change(&store, &TaskId::of("b"), || Millis(3), |it| it.ended(done("d")).into()).await;
     assert!(matches!(ended, Ok(Change::Done(_))));
     drop(store);
-    let store = opened_again(folder.path(), 0).await;
+    until_free(folder.path(), 0).await;
+    let store = opened(folder.path(), LIMITS);
     assert_eq!(kept(&store, "ada").await, ["b", "a"]);
     assert_eq!(store.get(&TaskId::of("b")).await.unwrap().unwrap().outcome(), Some(&done("d")));
     assert_eq!(store.insert(task("a", 1)).await, Ok(()));
@@ -46,16 +43,13 @@ async fn two_hosts_have_a_file_each_and_what_one_leaves_the_next_takes_over() {
     assert_eq!((kept(&first, "ada").await, kept(&second, "ada").await), (vec!["a".to_owned()], vec!["b".to_owned()]));
     drop(second);
     // The second's file is free, and so its tasks are whoever starts next.
-    let third = opened_again(folder.path(), 1).await;
+    until_free(folder.path(), 1).await;
+    let third = opened(folder.path(), LIMITS);
     assert_eq!(kept(&third, "ada").await, ["b"]);
     drop((first, third));
-    let alone = opened_again(folder.path(), 0).await;
-    let alone = if kept(&alone, "ada").await.len() == 2 {
-        alone
-    } else {
-        drop(alone);
-        opened_again(folder.path(), 1).await
-    };
+    until_free(folder.path(), 0).await;
+    until_free(folder.path(), 1).await;
+    let alone = opened(folder.path(), LIMITS);
     assert_eq!(kept(&alone, "ada").await, ["b", "a"]);
 }
 
@@ -75,12 +69,8 @@ async fn what_a_host_leaves_is_taken_over_by_one_that_lives_and_damage_hides_no_
     let [zero, one, two] = [0, 1, 2].map(|_| opened(folder.path(), LIMITS));
     two.insert(task("two", 2)).await.unwrap();
     drop((zero, two));
-    for number in [0, 2] {
-        let lock = fs::File::open(folder.path().join(format!("{number}.lock"))).unwrap();
-        while lock.try_lock().is_err() {
-            tokio::task::yield_now().await;
-        }
-    }
+    until_free(folder.path(), 0).await;
+    until_free(folder.path(), 2).await;
     fs::write(folder.path().join("0.redb"), vec![7; 5000]).unwrap();
     assert_eq!(ids(&one.left_behind(&runner("another")).await.unwrap()), ["two"]);
     assert_eq!(kept(&one, "ada").await, ["two"]);
@@ -126,13 +116,8 @@ async fn what_is_newer_is_kept_when_a_file_is_taken_over() {
     }
     change(&first, &TaskId::of("a"), || Millis(2), |it| it.ended(Outcome::Cancelled).into()).await.unwrap();
     drop((first, second));
-    let store = opened_again(folder.path(), 1).await;
-    let store = match kept(&store, "ada").await.is_empty() {
-        true => {
-            drop(store);
-            opened_again(folder.path(), 0).await
-        }
-        false => store,
-    };
+    until_free(folder.path(), 0).await;
+    until_free(folder.path(), 1).await;
+    let store = opened(folder.path(), LIMITS);
     assert_eq!(store.get(&TaskId::of("a")).await.unwrap().unwrap().status(), TaskStatus::Cancelled);
 }
