@@ -110,18 +110,20 @@ impl Curve {
                 r##"<polyline points="{}" fill="none" stroke="#2a6fb0" stroke-width="1.5"/>"##,
                 points.join(" ")
             );
-            for (part, at) in self.parts.lock().unwrap().iter() {
+            for (place, (part, at)) in self.parts.lock().unwrap().iter().enumerate() {
                 let _ = write!(
                     svg,
                     r##"<line x1="{0:.1}" x2="{0:.1}" y1="{top}" y2="{1:.1}" stroke="#c66" stroke-dasharray="3 3"/>"##,
                     x(*at),
                     top + HEIGHT
                 );
+                // One below the other, because short parts stand close; to the left where there is no room.
+                let is_late = x(*at) > WIDTH - 100.0;
+                let (label, anchor) = if is_late { (x(*at) - 3.0, "end") } else { (x(*at) + 3.0, "start") };
                 let _ = write!(
                     svg,
-                    r##"<text x="{:.1}" y="{:.1}" fill="#a44" font-size="10">{part}</text>"##,
-                    x(*at) + 3.0,
-                    top + 11.0
+                    r##"<text x="{label:.1}" y="{:.1}" text-anchor="{anchor}" fill="#a44" font-size="10">{part}</text>"##,
+                    top + 11.0 + 11.0 * place as f64
                 );
             }
             let _ = write!(
