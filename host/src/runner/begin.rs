@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// What a client may ask for at least: less would be over before its client knew of it.
+const MIN_TTL: Duration = Duration::from_secs(1);
+
 /// A call that is to become a task.
 pub struct Order {
     /// What its client speaks.
@@ -31,9 +34,6 @@ pub struct Order {
     /// How the client hears of progress and logs.
     pub told: Tell,
 }
-
-/// What a client may ask for at least: less would be over before its client knew of it.
-const MIN_TTL: Duration = Duration::from_secs(1);
 
 /// How the client of a task hears of progress and logs, once the task has a name.
 pub type Tell = Box<dyn FnOnce(&TaskId) -> Option<Told> + Send>;
@@ -91,7 +91,7 @@ impl Runner {
     fn record(&self, order: &Order) -> Result<Task, Fault> {
         let no_random = |_| Fault::HostFailed { reason: "no random bits".to_owned() };
         let now = self.clock.now();
-        let TaskDue { tool, on_restart, recorded, .. } = &order.due;
+        let TaskDue { tool, on_restart, recorded } = &order.due;
         let before = |answer: &RawValue| Closed { request: None, how: How::Answered(answer.to_owned()) };
         let answers = order.answers.iter();
         let running = Running {

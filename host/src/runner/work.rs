@@ -1,7 +1,7 @@
 //! One task, from its turn to its end.
 
 use super::Runner;
-use crate::call::{Call, Deadline, Peer};
+use crate::call::{AskError, Asked, Call, Deadline, Peer};
 use crate::dispatch::{Beginning, Incoming, Outcome as Dispatched, Resolution, TaskWish};
 use crate::protocol::{Ask, Fault, Method, Owner, RequestMeta, TaskForm, tool_error};
 use crate::rt::{Phase, Turn};
@@ -178,9 +178,9 @@ async fn sent_to(peer: &TaskPeer, data: &Value) -> Result<(), Outcome> {
         let text = |key: &str| elicitation[key].as_str().unwrap_or_default().to_owned();
         let (key, message, url) = (text("elicitationId"), text("message"), text("url"));
         let answer = match peer.consult(&key, Ask::Url { id: key.clone(), message, url }) {
-            crate::call::Asked::Answered(answer) => answer,
-            crate::call::Asked::Live(request) => peer.ask(&key, request).await,
-            crate::call::Asked::Suspended => Err(crate::call::AskError::Cancelled),
+            Asked::Answered(answer) => answer,
+            Asked::Live(request) => peer.ask(&key, request).await,
+            Asked::Suspended => Err(AskError::Cancelled),
         };
         let answer = answer.map_err(|error| refused(&error.to_string()))?;
         let answer: Value = serde_json::from_str(answer.get()).unwrap_or_default();

@@ -271,12 +271,11 @@ impl Shared {
         let mut batch = batch.into_iter();
         // The database panics at some kinds of damage.
         let done = caught(|| {
-            let transaction = database.begin_write()?;
+            let mut transaction = Transaction { database, begun: None };
             for job in batch.by_ref() {
-                self.apply(&transaction, job, written)?;
+                self.apply(&mut transaction, job, written)?;
             }
-            transaction.commit()?;
-            Ok(())
+            transaction.commit()
         });
         if let Err(error) = &done {
             let error = broken(error);
@@ -286,7 +285,7 @@ impl Shared {
     }
 
     /// Applies one change to a transaction, and to the index: should the transaction fail, that is read anew.
-    fn apply(&self, transaction: &WriteTransaction, job: Job, written: &mut Vec<Written>) -> Result<(), Broken> {
+    fn apply(&self, transaction: &mut Transaction<'_>, job: Job, written: &mut Vec<Written>) -> Result<(), Broken> {
         let mut index = self.index.lock();
         match job {
             Job::Insert(task, done) => {
@@ -296,7 +295,7 @@ impl Shared {
                     Ok(bytes) => {
                         index.put(&task, bytes.len());
                         written.push(Written::Inserted(done, id.clone()));
-                        transaction.open_table(TASKS)?.insert(id.as_str(), bytes.as_slice())?;
+                        transaction.begun()?.open_table(TASKS)?.insert(id.as_str(), bytes.as_slice())?;
                     }
                     Err(error) => {
                         let _ = done.send(Err(error));
@@ -313,7 +312,7 @@ impl Shared {
                     Ok(bytes) => {
                         index.put(&task, bytes.len());
                         written.push(Written::Replaced(done, id.clone()));
-                        transaction.open_table(TASKS)?.insert(id.as_str(), bytes.as_slice())?;
+                        transaction.begun()?.open_table(TASKS)?.insert(id.as_str(), bytes.as_slice())?;
                     }
                     Err(error) => {
                         let _ = done.send(Err(error));
@@ -327,9 +326,11 @@ impl Shared {
                 let ids = index.expired(now, usize::MAX);
                 ids.iter().for_each(|id| index.remove(id));
                 written.push(Written::Expired(done, ids.clone()));
-                let mut table = transaction.open_table(TASKS)?;
-                for id in &ids {
-                    table.remove(id.as_str())?;
+                if !ids.is_empty() {
+                    let mut table = transaction.begun()?.open_table(TASKS)?;
+                    for id in &ids {
+                        table.remove(id.as_str())?;
+                    }
                 }
             }
         }
@@ -406,6 +407,25 @@ impl Shared {
         *self.index.lock() = index;
         *self.database.write() = Some(Arc::clone(&database));
         Ok(database)
+    }
+}
+
+/// A transaction that begins with the first change, so that a host at rest leaves the disk at rest.
+struct Transaction<'a> {
+    database: &'a Database,
+    begun: Option<WriteTransaction>,
+}
+
+impl Transaction<'_> {
+    fn begun(&mut self) -> Result<&WriteTransaction, Broken> {
+        Ok(match &mut self.begun {
+            Some(begun) => begun,
+            none => none.insert(self.database.begin_write()?),
+        })
+    }
+
+    fn commit(self) -> Result<(), Broken> {
+        self.begun.map_or(Ok(()), |begun| Ok(begun.commit()?))
     }
 }
 

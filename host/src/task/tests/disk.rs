@@ -34,6 +34,18 @@ async fn what_was_kept_is_there_when_it_is_opened_again() {
 }
 
 #[tokio::test]
+async fn what_changes_nothing_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(folder.path(), LIMITS);
+    store.insert(task("a", 1)).await.unwrap();
+    let bytes = || fs::read(folder.path().join("0.redb")).unwrap();
+    let before = bytes();
+    assert_eq!(store.expire(Millis(2)).await, Ok(0));
+    assert_eq!(store.left_behind(&RunnerId::random().unwrap()).await.unwrap().len(), 1);
+    assert!(bytes() == before, "the file was written");
+}
+
+#[tokio::test]
 async fn two_hosts_have_a_file_each_and_what_one_leaves_the_next_takes_over() {
     let folder = tempfile::tempdir().unwrap();
     let first = opened(folder.path(), LIMITS);
