@@ -2,8 +2,8 @@
 
 use crate::config::{RequestState, Settings, Tasks};
 use crate::dispatch::Dispatcher;
-use crate::plugin::{PluginState, Supervisor};
-use crate::registry::{Callee as _, Registry};
+use crate::plugin::{Isolation, Reread, Supervisor};
+use crate::registry::Registry;
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
 use crate::rt::{Clock, Drain, Phase};
 use crate::runner::Runner;
@@ -17,8 +17,10 @@ use crate::transport::http::{
 };
 use crate::transport::stdio;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A host with its plugins loaded.
@@ -33,6 +35,14 @@ pub struct App {
     pub drain: Drain,
 }
 
+/// Where what the operator says is read again, while the host serves.
+pub struct Configuration {
+    /// Reads it.
+    pub reread: Reread,
+    /// Its file, which is watched; nothing where there is none.
+    pub file: Option<PathBuf>,
+}
+
 /// How long plugins may take to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -45,7 +55,7 @@ impl App {
         let offers = skills.into_iter().collect();
         let supervisor = Arc::new(Supervisor::new(settings.supervisor.clone(), registry.clone(), offers));
         problems.iter().for_each(|problem| supervisor.report_beside(problem));
-        supervisor.load_all(&drain).await;
+        supervisor.load_all().await;
         let dispatcher = Dispatcher::new(registry, settings.dispatch);
         Self { settings, supervisor, dispatcher, drain }
     }
@@ -54,8 +64,11 @@ impl App {
     ///
     /// # Errors
     /// See [`ServeError`].
-    pub async fn serve(self, stdout: File) -> Result<(), ServeError> {
+    pub async fn serve(self, stdout: File, configuration: Configuration) -> Result<(), ServeError> {
         let supervisor = Arc::clone(&self.supervisor);
+        let (followed, drain) = (Arc::clone(&supervisor), self.drain.clone());
+        let Configuration { reread, file } = configuration;
+        self.drain.spawn(async move { followed.follow(reread, file, hangups(drain.clone()), drain).await });
         let served = self.serve_to_the_end(stdout).await;
         supervisor.stop_all(STOP_GRACE).await;
         let in_time = served?;
@@ -204,6 +217,35 @@ async fn sweep(store: Store, ledger: Arc<Ledger>, runner: Option<Arc<Runner>>, d
     }
 }
 
+/// Notified at each `SIGHUP`: everything is looked at again.
+#[cfg(unix)]
+fn hangups(drain: Drain) -> Arc<Notify> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let asked = Arc::new(Notify::new());
+    let (notified, ended) = (Arc::clone(&asked), drain.clone());
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => drain.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = ended.draining() => return,
+                    received = hangup.recv() => match received {
+                        Some(()) => notified.notify_one(),
+                        None => return,
+                    },
+                }
+            }
+        }),
+        Err(error) => tracing::warn!(%error, "SIGHUP cannot be listened to"),
+    }
+    asked
+}
+
+/// Nobody asks in this way where there is no `SIGHUP`.
+#[cfg(not(unix))]
+fn hangups(_drain: Drain) -> Arc<Notify> {
+    Arc::default()
+}
+
 /// Resolves at a signal to end.
 #[cfg(unix)]
 async fn signal() {
@@ -271,37 +313,35 @@ impl Health for AppHealth {
 /// All plugins in detail, and what the operator should know.
 #[must_use]
 pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
-    let instances = supervisor.instances();
-    supervisor.report(|reports, troubles, clashes| {
-        let plugins = reports
-            .iter()
-            .map(|report| {
-                let file = report.path.file_name().map(|name| name.to_string_lossy().into_owned());
-                let name = report.metadata.as_ref().map(|metadata| metadata.name.clone());
-                let instance = instances
-                    .iter()
-                    .filter(|_| matches!(report.state, PluginState::Ready))
-                    .find(|instance| name.as_deref() == Some(&**instance.plugin()));
-                let (deaf_calls, oldest_deaf) = instance.map(|it| it.deaf_calls()).unwrap_or_default();
-                let (state, reason) = match &report.state {
-                    PluginState::Ready => ("ready", None),
-                    PluginState::Disabled => ("disabled", None),
-                    PluginState::NotAPlugin => ("not a plugin", None),
-                    PluginState::Refused(error) => ("refused", Some(chain(error))),
-                };
-                PluginHealth {
-                    name: name.or(file).unwrap_or_default(),
-                    version: report.metadata.as_ref().map(|metadata| metadata.version.clone()),
-                    state,
-                    reason,
-                    required: report.required,
-                    calls: instance.map_or(0, |instance| instance.calls()),
-                    deaf_calls,
-                    oldest_deaf_seconds: oldest_deaf.map(|oldest| oldest.as_secs()),
-                }
-            })
-            .collect();
-        let problems = troubles.iter().map(|trouble| chain(trouble)).chain(clashes.iter().cloned());
-        (plugins, problems.collect())
+    supervisor.report(|reports, troubles, left_out| {
+        let plugins = reports.iter().map(|(report, instance)| {
+            let instance = instance.as_ref();
+            let (deaf_calls, oldest_deaf) = instance.map(|it| it.deaf_calls()).unwrap_or_default();
+            let told = |is_enforced: bool| {
+                let such = report.enforced.iter().filter(move |it| it.is_enforced == is_enforced);
+                such.map(|it| format!("{}: {}", it.what, it.by)).collect()
+            };
+            PluginHealth {
+                name: report.name(),
+                version: report.metadata.as_ref().map(|metadata| metadata.version.clone()),
+                digest: report.digest.map(|digest| digest.to_string()),
+                state: report.state.name(),
+                reason: report.reason.clone(),
+                required: report.required,
+                isolation: report.isolation.map(Isolation::name),
+                generation: report.generation,
+                resident_generations: report.resident,
+                draining_generations: report.draining,
+                restarts: instance.map_or(0, |instance| instance.restarts()),
+                not_granted: report.not_granted.clone(),
+                enforced: told(true),
+                not_enforced: told(false),
+                calls: instance.map_or(0, |instance| instance.calls()),
+                deaf_calls,
+                oldest_deaf_seconds: oldest_deaf.map(|oldest| oldest.as_secs()),
+            }
+        });
+        let problems = troubles.iter().map(|trouble| chain(trouble)).chain(left_out.iter().cloned());
+        (plugins.collect(), problems.collect())
     })
 }

@@ -61,6 +61,7 @@ pub fn offer(folders: &[PathBuf], cache: CacheRule) -> (Option<Offer>, Vec<Skill
     }
     let manifest = Manifest { skills, ..Manifest::default() };
     let offer = (!manifest.skills.is_empty()).then(|| Offer {
+        withheld: Default::default(),
         callee: Arc::new(Files { name: NAME.into(), version: env!("CARGO_PKG_VERSION").into(), files }),
         manifest: Arc::new(manifest),
         selection: Selection { cache, ..Selection::default() },

@@ -112,7 +112,7 @@ pub mod __private {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($plugin:ty, $name:expr, $version:expr, $description:expr) => {
+    ($plugin:ty, $name:expr, $version:expr, $description:expr, $wants:expr) => {
         const _: () = {
             extern "C" fn start(
                 host: $crate::__private::HostObject,
@@ -120,7 +120,7 @@ macro_rules! __export {
             ) -> $crate::__private::StartReply {
                 $crate::__private::start::<$plugin>(host, config)
             }
-            $crate::__export_with!($name, $version, $description, start);
+            $crate::__export_with!($name, $version, $description, $wants, start);
         };
     };
 }
@@ -129,7 +129,7 @@ macro_rules! __export {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_with {
-    ($name:expr, $version:expr, $description:expr, $start:path) => {
+    ($name:expr, $version:expr, $description:expr, $wants:expr, $start:path) => {
         const _: () = {
             use $crate::__private as private;
 
@@ -139,7 +139,7 @@ macro_rules! __export_with {
             #[cfg_attr(windows, unsafe(link_section = ".mcpplug"))]
             #[cfg_attr(not(any(target_vendor = "apple", windows)), unsafe(link_section = ".mcp_plugin"))]
             pub static MCP_PLUGIN_METADATA: [u8; private::METADATA_CAPACITY] =
-                private::metadata_bytes($name, $version, $description, cfg!(panic = "abort"));
+                private::metadata_bytes($name, $version, $description, $wants, cfg!(panic = "abort"));
 
             fn module() -> private::ModuleRef {
                 private::PrefixTypeTrait::leak_into_prefix(private::module($start))

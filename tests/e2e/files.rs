@@ -42,7 +42,8 @@ fn check(make: impl FnOnce(&Path), expected_state: &str, expected_reason: &str) 
     assert_eq!(text(&client.ask(&call(1, "greet", json!({"name": "you"})))), "Hello, you!");
     let detail = client.get("/health/detailed").json();
     let plugins = detail["plugins"].as_array().unwrap();
-    let bad = plugins.iter().find(|plugin| plugin["name"] != "hello").unwrap_or_else(|| panic!("{detail}"));
+    let is_bad = |plugin: &&Value| plugin["name"] != "hello" || plugin["state"] != "ready";
+    let bad = plugins.iter().find(is_bad).unwrap_or_else(|| panic!("{detail}"));
     assert_eq!(bad["state"], expected_state, "{bad}");
     let reason = bad["reason"].as_str().unwrap_or_default();
     assert!(reason.contains(expected_reason), "{reason}");
@@ -106,7 +107,7 @@ fn libraries_that_need_another_library() {
             );
             compile_c(&source, file, &["-L", folder.path().to_str().unwrap(), "-lneeded"]);
         },
-        "refused",
+        "quarantined",
         "libneeded.so: cannot open shared object file",
     );
 }
@@ -115,7 +116,7 @@ fn libraries_that_need_another_library() {
 fn libraries_whose_header_is_not_one() {
     check(
         |file| compile_c(&with_metadata(&metadata(&[]), ROOT), file, &[]),
-        "refused",
+        "quarantined",
         "its ABI header is not readable",
     );
 }
@@ -164,8 +165,8 @@ fn a_second_file_with_the_same_plugin_is_refused_and_the_first_named() {
     let host = builder.serve_http();
     let plugins = host.http().get("/health/detailed").json()["plugins"].clone();
     let states: Vec<&Value> = plugins.as_array().unwrap().iter().map(|plugin| &plugin["state"]).collect();
-    assert_eq!(states, ["refused", "ready"]);
-    let reason = plugins[0]["reason"].as_str().unwrap();
+    assert_eq!(states, ["ready", "refused"]);
+    let reason = plugins[1]["reason"].as_str().unwrap();
     assert!(reason.ends_with("libhello.so has a plugin of this name already"), "{reason}");
 }
 

@@ -32,7 +32,7 @@ fn plugins_are_listed_and_checked() {
     let builder = Host::with(&["everything", "hello"]);
     let (code, told, _) = run(&builder, &["list"]);
     assert_eq!(code, 0);
-    assert!(told.contains("hello 1.0.0 (ready)\n  tool      greet"), "{told}");
+    assert!(told.contains("hello 1.0.0 (ready, in-process)\n  tool      greet"), "{told}");
     let (_, told, _) = run(&builder, &["list", "--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["tools"].as_array().unwrap().last().unwrap()["name"], "greet");

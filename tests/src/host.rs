@@ -179,6 +179,12 @@ impl HostBuilder {
         self
     }
 
+    /// The host's own folder, with `plugins` and `config.toml` in it.
+    #[must_use]
+    pub fn folder_path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     /// The plugin folder.
     #[must_use]
     pub fn plugins(&self) -> PathBuf {

@@ -13,6 +13,7 @@ mod keep_alive;
 mod stateless;
 mod stdio;
 mod tasks;
+mod versions;
 
 pub use build::{artifact, build, compile_c, repository, run_peer_setup, target};
 pub use host::{Host, HostBuilder, eventually, plugin_file};
@@ -21,6 +22,7 @@ pub use keep_alive::{KeepAlive, Response};
 pub use stateless::{PREFIX, accept, assert_asks, full_meta, meta_with, retry, stateless, stateless_call};
 pub use stdio::Stdio;
 pub use tasks::{TASKS, Tasks, task_meta, with_tasks};
+pub use versions::{put, version_bytes, version_text};
 
 use serde_json::{Value, json};
 

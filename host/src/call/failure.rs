@@ -25,6 +25,9 @@ pub enum Failure {
     /// The callee's code panicked.
     #[error("panicked: {0}")]
     Panicked(String),
+    /// The callee's process has ended, with the call in it. How.
+    #[error("{0}")]
+    Crashed(String),
     /// The call was cancelled.
     #[error("cancelled")]
     Cancelled,

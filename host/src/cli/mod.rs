@@ -1,18 +1,23 @@
 //! The command line: words in, an exit code out. What is done is done elsewhere.
 
+mod approve;
 mod call;
 mod output;
 mod show;
+mod trust;
 
-use crate::app::App;
+use crate::app::{App, Configuration};
 use crate::config::{self, ConfigError, File, Overrides, Settings};
+use crate::plugin::{WORKER_COMMAND, run_inside};
 use crate::telemetry;
+use approve::Consent;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use output::Output;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Turns a folder of native plugins into an MCP server.
 #[derive(Debug, Parser)]
@@ -50,6 +55,45 @@ enum Command {
         #[command(flatten)]
         show: ShowArgs,
     },
+    /// Work with what the host knows of plugins from one start to the next.
+    Plugins {
+        #[command(subcommand)]
+        command: PluginsCommand,
+    },
+    /// Make a pair of keys: NAME.key, to be kept secret, and NAME.pub, for those who trust what is signed with it. With
+    /// MCP_HOST_KEY_PASSWORD set, the secret one is sealed.
+    Keygen {
+        /// The files' name, without an ending.
+        name: PathBuf,
+    },
+    /// Sign a plugin's file: writes FILE.minisig. MCP_HOST_KEY_PASSWORD opens a sealed key.
+    Sign {
+        /// The file.
+        file: PathBuf,
+        /// The secret key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Check that FILE.minisig is a signature of this file with this key.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        /// The public key: a .pub file, or its second line.
+        #[arg(long, value_name = "KEY")]
+        key: String,
+    },
+    /// Write down the definitions of all tools as they are now, as approved.
+    Lock(SourceArgs),
+    /// Show how the definitions of tools differ from those that are approved, and approve them.
+    Approve {
+        /// The plugin; all without it.
+        plugin: Option<String>,
+        /// Approve without being asked.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        source: SourceArgs,
+    },
     /// Work with the configuration.
     Config {
         #[command(subcommand)]
@@ -59,6 +103,17 @@ enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginsCommand {
+    /// Forget the verdicts on a plugin's files, quarantine among them: they are tried again.
+    Clear {
+        /// The plugin.
+        name: String,
+        #[command(flatten)]
+        source: SourceArgs,
     },
 }
 
@@ -111,6 +166,10 @@ const FAILED: u8 = 1;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before anything else: a worker has its own words, and starts for every plugin.
+    if std::env::args_os().nth(1).is_some_and(|word| word == WORKER_COMMAND) {
+        return run_inside();
+    }
     let cli = Cli::parse();
     // Before anything foreign is loaded: what plugins print must not get between messages.
     let stdout = match crate::rt::take_stdout() {
@@ -160,8 +219,29 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
             Err(code) => code,
         },
         Some(Command::Inspect { file, json }) => match crate::plugin::inspect_file(&file) {
-            Ok(metadata) => printed(show::metadata(&metadata, json, &mut output)),
+            Ok((metadata, digest)) => printed(show::metadata(&metadata, digest, json, &mut output)),
             Err(error) => fail(FAILED, &format!("{}: {}", file.display(), telemetry::chain(&error))),
+        },
+        Some(Command::Plugins { command: PluginsCommand::Clear { name, source } }) => {
+            done(trust::clear(&name, &source, &mut output))
+        }
+        Some(Command::Keygen { name }) => done(trust::keygen(&name, &mut output)),
+        Some(Command::Sign { file, key }) => done(trust::sign(&file, &key, &mut output)),
+        Some(Command::Verify { file, key }) => done(trust::verify(&file, &key, &mut output)),
+        Some(Command::Lock(source)) => match load(source, "off").await {
+            Ok(app) => {
+                let code = done(approve::lock(&app, &mut output));
+                end(app, Ok(()), code).await
+            }
+            Err(code) => code,
+        },
+        Some(Command::Approve { plugin, yes, source }) => match load(source, "off").await {
+            Ok(app) => {
+                let consent = if yes { Consent::Given } else { Consent::Asked };
+                let code = done(approve::approve(&app, plugin.as_deref(), consent, &mut output));
+                end(app, Ok(()), code).await
+            }
+            Err(code) => code,
         },
         Some(Command::Config { command: ConfigCommand::Schema }) => printed(output.json(&config::schema())),
         Some(Command::Completions { shell }) => {
@@ -173,14 +253,22 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
 }
 
 async fn serve(args: ServeArgs, output: Output) -> ExitCode {
-    let settings = match settings(args.source, args.stdio, args.http) {
+    let ServeArgs { source, stdio, http } = args;
+    let settings = match read_settings(&source, stdio, http) {
         Ok(settings) => settings,
         Err(error) => return fail(USAGE, &telemetry::chain(&error)),
     };
     if let Err(error) = telemetry::start(&settings.log_filter, settings.log_format) {
         return fail(USAGE, &telemetry::chain(&error));
     }
-    match App::load(settings).await.serve(output.into_file()).await {
+    let file = source.file();
+    let reread = move || {
+        read_settings(&source, stdio, http)
+            .map(|settings| settings.supervisor)
+            .map_err(|error| telemetry::chain(&error))
+    };
+    let configuration = Configuration { reread: Arc::new(reread), file };
+    match App::load(settings).await.serve(output.into_file(), configuration).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &telemetry::chain(&error)),
     }
@@ -189,19 +277,24 @@ async fn serve(args: ServeArgs, output: Output) -> ExitCode {
 /// Loads the plugins for a command that shows something.
 async fn load(source: SourceArgs, quiet: &str) -> Result<App, ExitCode> {
     let filter = source.log.clone().unwrap_or_else(|| quiet.to_owned());
-    let settings = settings(source, true, None).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
+    let settings = read_settings(&source, true, None).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
     telemetry::start(&filter, settings.log_format).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
     Ok(App::load(settings).await)
 }
 
-fn settings(source: SourceArgs, stdio: bool, http: Option<SocketAddr>) -> Result<Settings, ConfigError> {
+impl SourceArgs {
+    /// The configuration file that is read, if any.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| config::default_path().filter(|path| path.is_file()))
+    }
+}
+
+fn read_settings(source: &SourceArgs, stdio: bool, http: Option<SocketAddr>) -> Result<Settings, ConfigError> {
     let environment = |name: &str| std::env::var(name).ok();
-    let default = || config::default_path().filter(|path| path.is_file());
-    let file = match source.config.or_else(default) {
-        Some(path) => config::read(&path, &environment)?,
-        None => File::default(),
-    };
-    let overrides = Overrides { plugin_dirs: source.plugins_dir, stdio, http, log_filter: source.log };
+    let path = source.file();
+    let file = path.as_deref().map_or_else(|| Ok(File::default()), |path| config::read(path, &environment))?;
+    let overrides =
+        Overrides { plugin_dirs: source.plugins_dir.clone(), stdio, http, log_filter: source.log.clone(), file: path };
     Settings::resolve(file, overrides)
 }
 
@@ -212,6 +305,11 @@ async fn end(app: App, shown: std::io::Result<()>, code: ExitCode) -> ExitCode {
         Ok(()) => code,
         Err(_) => printed(shown),
     }
+}
+
+/// The exit code of a command that says itself what it did.
+fn done(result: Result<(), String>) -> ExitCode {
+    result.map_or_else(|message| fail(FAILED, &message), |()| ExitCode::SUCCESS)
 }
 
 fn printed(shown: std::io::Result<()>) -> ExitCode {

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use crate::app::{App, plugins};
+use crate::plugin::Digest;
 use mcp_plugin_api::abi::Metadata;
 use serde_json::{Value, json};
 use std::io;
@@ -40,9 +41,12 @@ pub(super) fn list(app: &App, as_json: bool, output: &mut Output) -> io::Result<
     }
     for plugin in &plugins {
         let version = plugin.version.as_deref().unwrap_or("-");
-        output.line(&format!("{} {version} ({})", plugin.name, plugin.state))?;
-        if let Some(reason) = &plugin.reason {
-            output.line(&format!("  {reason}"))?;
+        let place = plugin.isolation.map_or_else(String::new, |isolation| format!(", {isolation}"));
+        output.line(&format!("{} {version} ({}{place})", plugin.name, plugin.state))?;
+        let wanted = plugin.not_granted.iter().map(|want| format!("wants, and is not granted: {want}"));
+        let loose = plugin.not_enforced.iter().map(|what| format!("not enforced: {what}"));
+        for told in plugin.reason.iter().cloned().chain(wanted).chain(loose) {
+            output.line(&format!("  {told}"))?;
         }
         let mine = |place: &crate::registry::Place| *place.plugin == *plugin.name && plugin.state == "ready";
         for tool in snapshot.tools().iter().filter(|it| mine(&it.place)) {
@@ -69,7 +73,7 @@ fn line(kind: &str, name: &str, description: Option<&str>) -> String {
 /// Whether everything is as it should be.
 pub(super) fn check(app: &App, as_json: bool, output: &mut Output) -> (io::Result<()>, bool) {
     let (plugins, problems) = plugins(&app.supervisor);
-    let refused = plugins.iter().any(|plugin| plugin.state == "refused");
+    let refused = plugins.iter().any(|plugin| ["refused", "quarantined"].contains(&plugin.state));
     let healthy = !refused && problems.is_empty() && app.supervisor.is_ready();
     if as_json {
         let told = json!({"ok": healthy, "plugins": plugins, "problems": problems});
@@ -84,16 +88,19 @@ pub(super) fn check(app: &App, as_json: bool, output: &mut Output) -> (io::Resul
 }
 
 /// What a plugin's file says of itself.
-pub(super) fn metadata(metadata: &Metadata, as_json: bool, output: &mut Output) -> io::Result<()> {
-    let value = serde_json::to_value(metadata)?;
+pub(super) fn metadata(metadata: &Metadata, digest: Digest, as_json: bool, output: &mut Output) -> io::Result<()> {
+    let mut value = serde_json::to_value(metadata)?;
+    value["sha256"] = json!(digest.to_string());
     if as_json {
         return output.json(&value);
     }
     let members = value.as_object().into_iter().flatten();
-    members.into_iter().try_for_each(|(key, value)| {
+    members.into_iter().filter(|(key, _)| *key != "wants").try_for_each(|(key, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         output.line(&format!("{key:<12} {text}"))
-    })
+    })?;
+    // What is to be granted in the configuration.
+    metadata.wants.iter().try_for_each(|want| output.line(&format!("{:<12} {want}", "wants")))
 }
 
 /// The result of a tool: its text for people, all of it for programs.

@@ -1,6 +1,7 @@
 //! The configuration file: a flat table of keys, all optional. Its schema is printed by `mcp-host config schema`.
 
 use super::{ByteSize, Span};
+use crate::plugin::{Definitions, Isolation, Trust, Unenforceable};
 use crate::protocol::{CacheScope, Protocols};
 use crate::telemetry::LogFormat;
 use schemars::JsonSchema;
@@ -17,6 +18,13 @@ pub struct File {
     pub plugin_dirs: Vec<PathBuf>,
     /// Where the host keeps its own files. Default: the system's folder for such.
     pub state_dir: Option<PathBuf>,
+    /// The file of approved definitions, for plugins with `definitions = "locked"`. Default: `mcp-host.lock` beside this
+    /// file, or in the current folder.
+    pub lock_file: Option<PathBuf>,
+    /// Keys whose signatures count, for plugins with `trust = "signed"`: the second line of minisign's `.pub` files.
+    pub trusted_keys: Vec<String>,
+    /// How changes of the plugin folders and of this file are seen.
+    pub watch: WatchSection,
     /// Folders of skills: of one with a `SKILL.md`, or of several such folders.
     pub skill_dirs: Vec<PathBuf>,
     /// The eras of the protocol that are served: `both`, `stateful` (2024-11-05 to 2025-11-25) or `stateless`
@@ -203,6 +211,56 @@ pub struct TasksSection {
     pub max_runs: Option<usize>,
 }
 
+/// How changes of the plugin folders and of this file are seen. Without it, `SIGHUP` has everything looked at.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchSection {
+    /// Whether they are watched. Default: true.
+    pub enabled: Option<bool>,
+    /// For how long a changed file must stay as it is before it is read. Default: `250ms`.
+    pub settle: Option<Span>,
+}
+
+/// What a plugin in a worker process may do. What is not granted is denied. Linux only.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrantsSection {
+    /// Files and folders that it may read. The system's libraries, its time zones and the plugin's own file need no grant.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that it may read and change.
+    pub write: Vec<PathBuf>,
+    /// `off`, `on`, or `ports` for those in `connect` and `listen`. Default: `off`, or `ports` where any of those is there.
+    pub network: Option<NetworkKind>,
+    /// TCP ports that it may connect to.
+    pub connect: Vec<u16>,
+    /// TCP ports that it may listen on.
+    pub listen: Vec<u16>,
+    /// With `ports`: whether it may use UDP, to any port. Names are most often looked up over UDP. Default: false.
+    pub udp: bool,
+    /// Names of environment variables that it sees.
+    pub env: Vec<String>,
+    /// Size of its private memory, for each of its processes. Default: no bound.
+    pub memory: Option<ByteSize>,
+    /// Processor time of one process, in whole seconds; one that has used it up is ended and started again. Default: no bound.
+    pub cpu_time: Option<Span>,
+    /// Files and sockets open at a time. Default: 256.
+    pub files: Option<usize>,
+    /// Programs that it may run, under the same grants. Default: none, and no process either.
+    pub subprocesses: Vec<PathBuf>,
+}
+
+/// What a plugin may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// Nothing.
+    Off,
+    /// Some ports.
+    Ports,
+    /// Everything.
+    On,
+}
+
 /// Where tasks are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -250,6 +308,33 @@ pub struct PluginSection {
     pub max_call_time: Option<Span>,
     /// How long a call of it may take that runs as a task. Default: as in `limits`.
     pub task_timeout: Option<Span>,
+    /// Where it runs: `in-process`, with the host's rights, or in a `worker` process, with those in `grants`.
+    /// Default: `in-process`.
+    pub isolation: Option<Isolation>,
+    /// Its worker processes; a call goes to one of them. Default: 1.
+    pub workers: Option<usize>,
+    /// How long a call may go on in a worker that nobody waits for, before the process is killed. Default: `5s`.
+    pub kill_after: Option<Span>,
+    /// What it may do in a worker.
+    pub grants: Option<GrantsSection>,
+    /// What is done where the system cannot enforce what is not granted: `refuse` the plugin, or `warn`. Default: `refuse`.
+    pub unenforceable: Option<Unenforceable>,
+    /// Which files of it are opened: `any`, `pinned` or `signed`. Default: `any`.
+    pub trust: Option<Trust>,
+    /// The SHA-256 of its file; several while it is replaced. No other file is opened then, whatever `trust` is.
+    pub sha256: Vec<String>,
+    /// Which of its tools clients see: all (`open`), or those that were approved and have not changed since (`locked`).
+    /// Default: `open`.
+    pub definitions: Option<Definitions>,
+    /// Faults in a row (panics, crashes, calls out of time) after which a tool is taken out of the catalogue. Default: 5.
+    pub max_faults: Option<usize>,
+    /// Faults further back than this do not count. Default: `1m`.
+    pub fault_window: Option<Span>,
+    /// How long a tool is out at first; twice as long each time, up to five minutes. Default: `5s`.
+    pub retry_after: Option<Span>,
+    /// Versions of it that may stay in the host's process, from which none is ever unmapped; later ones run in a worker, with
+    /// the host's rights. Default: 16.
+    pub max_resident: Option<usize>,
     /// Its tools, by its own names for them.
     pub tools: BTreeMap<String, ToolSection>,
     /// How long clients may keep its lists and what they read of it. Default: what it says itself, or not at all.

@@ -6,6 +6,7 @@
 
 mod expand;
 mod file;
+mod plugins;
 mod problem;
 mod read;
 mod settings;

@@ -1,14 +1,12 @@
 //! What the host runs on: every key resolved, nothing left to be wrong.
 
-use super::file::{PluginSection, StoreKind};
-use super::{ByteSize, ConfigError, File, Problem, Span, timeouts};
+use super::file::StoreKind;
+use super::{ByteSize, ConfigError, File, Problem, Span};
 use crate::admit::{HostRule, IdentityRule};
-use crate::call::Timeouts;
 use crate::dispatch;
 use crate::outlet::StreamLimits;
-use crate::plugin::{InstanceLimits, PluginConfig, SupervisorConfig};
-use crate::protocol::{CacheRule, ServerInfo};
-use crate::registry::Selection;
+use crate::plugin::SupervisorConfig;
+use crate::protocol::ServerInfo;
 use crate::replay::{Keys, RoundsLimits};
 use crate::runner::RunnerLimits;
 use crate::serve::{ServerFace, ServerLimits};
@@ -20,7 +18,6 @@ use crate::transport::stdio::StdioLimits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +33,8 @@ pub struct Overrides {
     pub http: Option<SocketAddr>,
     /// The log filter.
     pub log_filter: Option<String>,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
 }
 
 /// What the host runs on.
@@ -117,15 +116,15 @@ impl Settings {
 }
 
 #[derive(Default)]
-struct Resolver {
+pub(super) struct Resolver {
     problems: Vec<Problem>,
 }
 
-fn span(value: Option<Span>, default: Duration) -> Duration {
+pub(super) fn span(value: Option<Span>, default: Duration) -> Duration {
     value.map_or(default, |span| span.0)
 }
 
-fn size(value: Option<ByteSize>, default: usize) -> usize {
+pub(super) fn size(value: Option<ByteSize>, default: usize) -> usize {
     value.map_or(default, |size| size.0)
 }
 
@@ -133,12 +132,12 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 impl Resolver {
-    fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem { path: path.into(), message: message.into() });
     }
 
     /// A bound of zero would shut the host, and one beyond all memory is none.
-    fn positive(&mut self, path: &str, value: Option<usize>, default: usize) -> usize {
+    pub(super) fn positive(&mut self, path: &str, value: Option<usize>, default: usize) -> usize {
         const MAX: usize = 1 << 24;
         match value {
             Some(0) => self.problem(path, "this must be at least 1"),
@@ -347,79 +346,7 @@ impl Resolver {
         (kind != StoreKind::Off).then_some(tasks)
     }
 
-    fn supervisor(&mut self, file: File, overrides: Overrides) -> SupervisorConfig {
-        let mut folders = overrides.plugin_dirs;
-        folders.extend(file.plugin_dirs);
-        if folders.is_empty() {
-            self.problem("plugin_dirs", "name a folder of plugins here, or with --plugins-dir");
-        }
-        let stage = file.state_dir.or_else(|| {
-            directories::ProjectDirs::from("", "", "mcp-host").map(|folders| folders.cache_dir().to_owned())
-        });
-        let stage = stage.unwrap_or_else(|| {
-            self.problem("state_dir", "this system has no folder for it, so name one here");
-            PathBuf::new()
-        });
-        let all = (timeouts::of_all(&file.limits), file.tasks.store == Some(StoreKind::Off));
-        let defaults = self.plugin("plugin_defaults", &file.plugin_defaults, &PluginSection::default(), all);
-        let plugins = file
-            .plugins
-            .iter()
-            .map(|(name, section)| {
-                let resolved = self.plugin(&format!("plugins.{name}"), section, &file.plugin_defaults, all);
-                (name.clone(), resolved)
-            })
-            .collect();
-        SupervisorConfig {
-            folders,
-            stage: stage.join("staged"),
-            start_timeout: span(file.limits.start_timeout, Duration::from_secs(30)),
-            defaults,
-            plugins,
-        }
-    }
-
-    fn plugin(
-        &mut self,
-        path: &str,
-        section: &PluginSection,
-        defaults: &PluginSection,
-        (all, no_tasks): (Timeouts, bool),
-    ) -> PluginConfig {
-        for (path, span) in timeouts::all_spans(path, section) {
-            if span.is_some_and(|span| span.0.is_zero()) {
-                self.problem(path, "this must be more than zero");
-            }
-        }
-        let allow = section.allow.as_ref().or(defaults.allow.as_ref());
-        let deny = section.deny.as_ref().or(defaults.deny.as_ref());
-        let prefix = section.prefix.clone().or_else(|| defaults.prefix.clone()).unwrap_or_default();
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if prefix.len() > 32 || !prefix.bytes().all(fits) {
-            self.problem(format!("{path}.prefix"), "use at most 32 of A-Z, a-z, 0-9, '-', '_' and '.'");
-        }
-        let max_calls = section.max_calls.or(defaults.max_calls);
-        let selection = Selection {
-            cache: CacheRule {
-                ttl: section.cache_ttl.or(defaults.cache_ttl).map(|span| span.0),
-                scope: section.cache_scope.or(defaults.cache_scope),
-            },
-            prefix,
-            allow: allow.map(|globs| self.globs(&format!("{path}.allow"), globs)),
-            no_tasks,
-            deny: deny.map(|globs| self.globs(&format!("{path}.deny"), globs)).unwrap_or_default(),
-        };
-        PluginConfig {
-            enabled: section.enabled.or(defaults.enabled).unwrap_or(true),
-            required: section.required.or(defaults.required).unwrap_or(false),
-            selection,
-            config: Value::Object(section.config.clone()),
-            timeouts: timeouts::of_plugin(section, defaults, all),
-            limits: InstanceLimits { max_calls: self.positive(&format!("{path}.max_calls"), max_calls, 256) },
-        }
-    }
-
-    fn globs(&mut self, path: &str, globs: &[String]) -> GlobSet {
+    pub(super) fn globs(&mut self, path: &str, globs: &[String]) -> GlobSet {
         let mut set = GlobSetBuilder::new();
         for (index, glob) in globs.iter().enumerate() {
             match Glob::new(glob) {
@@ -439,6 +366,7 @@ impl Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Timeouts;
     use crate::config::read::parse;
 
     fn resolve(text: &str) -> Result<Settings, Vec<String>> {

@@ -119,6 +119,7 @@ fn dispatcher() -> Dispatcher {
         "prompts": [{"name": "p", "arguments": [{"name": "x"}]}],
     });
     let offer = Offer {
+        withheld: Default::default(),
         callee: Arc::new(Fake("fake".into())),
         manifest: Arc::new(serde_json::from_value(manifest).unwrap()),
         selection: Selection::default(),

@@ -1,6 +1,6 @@
 //! What a file says of itself, read from its bytes: nothing of it is run, and a broken file never reaches the loader.
 
-use super::{Candidate, metadata};
+use super::{Candidate, Digest, metadata};
 use mcp_plugin_api::abi::{
     METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata, MetadataError, ROOT_SYMBOL, parse_metadata,
 };
@@ -87,7 +87,8 @@ pub enum InspectError {
     },
     /// A panic in it would end the host.
     #[error(
-        "it is built with panic = \"abort\", so a panic in it would end the host: build it with panic = \"unwind\""
+        "it is built with panic = \"abort\", so a panic in it would end the host: build it with panic = \"unwind\", or run it \
+         with isolation = \"worker\""
     )]
     PanicAborts,
     /// It does not export what a plugin must.
@@ -113,12 +114,13 @@ pub fn inspect(candidate: Candidate) -> Result<Inspected, InspectError> {
     Ok(Inspected { path: candidate.path, bytes, metadata })
 }
 
-/// Reads the metadata of a file for any system.
+/// Reads the metadata of a file for any system, and its digest.
 ///
 /// # Errors
 /// See [`InspectError`]; whether it fits this host is not judged.
-pub fn inspect_file(path: &Path) -> Result<Metadata, InspectError> {
-    inspect_bytes(&std::fs::read(path).map_err(InspectError::Unreadable)?)
+pub fn inspect_file(path: &Path) -> Result<(Metadata, Digest), InspectError> {
+    let bytes = std::fs::read(path).map_err(InspectError::Unreadable)?;
+    Ok((inspect_bytes(&bytes)?, Digest::of(&bytes)))
 }
 
 /// Reads the metadata of a plugin for any system out of its bytes.

@@ -1,12 +1,17 @@
-//! A plugin that is loaded and started: the `Callee` that the registry sees.
+//! A generation of a plugin that is loaded and started, in this process or in workers: the `Callee` that the registry sees.
 
+use super::breaker::Breaker;
+use super::confine::Enforcement;
 use super::deaf::DeafCalls;
-use super::ffi::{CallSide, HostSide, Plugin, PluginAnswer};
+use super::ffi::{Plugin, PluginAnswer};
+use super::lent::{OwnCall, OwnHost};
+use super::news::{NewsSender, PluginEvent};
 use super::stage::Staged;
+use super::worker::Pool;
 use crate::call::{Call, Failure};
 use crate::protocol::is_client_capability;
 use crate::registry::{Answer, Callee, Operation};
-use crate::rt::InFlight;
+use crate::rt::{Blocking, InFlight};
 use mcp_plugin_api::abi::{self, failure, op};
 use mcp_plugin_api::manifest::Manifest;
 use parking_lot::RwLock;
@@ -18,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 /// Bounds of one plugin.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstanceLimits {
     /// Calls under way at a time. One that does not heed its cancellation counts until it returns.
     pub max_calls: usize,
@@ -28,40 +33,58 @@ pub struct InstanceLimits {
 pub struct Instance {
     name: Arc<str>,
     version: Arc<str>,
-    plugin: Plugin,
-    host: HostSide,
+    body: Body,
+    host: OwnHost,
     runtime: Handle,
     calls: InFlight,
     deaf: Arc<DeafCalls>,
+    faults: Arc<Faults>,
     manifest: RwLock<Arc<Manifest>>,
     stopped: AtomicBool,
+}
+
+/// Where the plugin's code runs.
+pub(super) enum Body {
+    /// In this process.
+    InProcess(Plugin),
+    /// In processes of its own.
+    Worker(Pool),
+}
+
+/// What an instance is made of, besides its body.
+pub(super) struct Surroundings {
+    pub(super) host: OwnHost,
+    pub(super) news: NewsSender,
+    pub(super) limits: InstanceLimits,
+    pub(super) breaker: Breaker,
 }
 
 /// An inline function that takes longer than this holds a thread of the host, and is told of.
 const INLINE_WARNING: Duration = Duration::from_millis(1);
 
 impl Instance {
-    /// The instance of a started plugin.
+    /// The instance of a started plugin that offers this. To be called on the host's runtime.
     ///
     /// # Errors
     /// When what it offers cannot be read.
     pub(super) fn new(
         staged: &Staged,
-        plugin: Plugin,
-        host: HostSide,
-        runtime: Handle,
-        limits: InstanceLimits,
+        body: Body,
+        offers: &[u8],
+        surroundings: Surroundings,
     ) -> Result<Self, serde_json::Error> {
+        let Surroundings { host, news, limits, breaker } = surroundings;
         Ok(Self {
             name: staged.metadata.name.as_str().into(),
             version: staged.metadata.version.as_str().into(),
-            manifest: RwLock::new(Arc::new(serde_json::from_slice(&plugin.manifest())?)),
+            manifest: RwLock::new(Arc::new(serde_json::from_slice(offers)?)),
             calls: InFlight::new(limits.max_calls),
             deaf: Arc::default(),
             stopped: AtomicBool::new(false),
-            plugin,
+            body,
             host,
-            runtime,
+            faults: Arc::new(Faults { breaker, news }),
+            runtime: Handle::current(),
         })
     }
 
@@ -83,24 +106,94 @@ impl Instance {
         self.deaf.count()
     }
 
-    /// Reads anew what it offers. Keeps the old when the new cannot be read.
-    pub(super) fn refresh(&self) {
-        match serde_json::from_slice(&self.plugin.manifest()) {
-            Ok(manifest) => *self.manifest.write() = Arc::new(manifest),
-            Err(error) => tracing::warn!(plugin = %self.name, %error, "its new manifest cannot be read"),
+    /// What its processes have given up; nothing in this process.
+    #[must_use]
+    pub fn enforced(&self) -> &[Enforcement] {
+        match &self.body {
+            Body::InProcess(_) => &[],
+            Body::Worker(pool) => pool.enforced(),
         }
     }
 
-    /// Ends it: no further call reaches it.
-    ///
-    /// # Blocking
-    /// Runs its stop hook, for at most `grace` if it heeds that.
-    pub(super) fn stop(&self, grace: Duration) {
+    /// How often its processes were started again.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        match &self.body {
+            Body::InProcess(_) => 0,
+            Body::Worker(pool) => pool.restarts(),
+        }
+    }
+
+    /// Whether it runs in processes of its own.
+    #[must_use]
+    pub fn is_in_worker(&self) -> bool {
+        matches!(self.body, Body::Worker(_))
+    }
+
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.faults.breaker
+    }
+
+    /// Reads anew what it offers, for at most `time`. Keeps the old when the new cannot be read.
+    pub(super) async fn refresh(&self, time: Duration) {
+        let offers = match &self.body {
+            Body::InProcess(plugin) => {
+                let plugin = plugin.clone();
+                let reading = Blocking { name: "plugin-manifest", deadline: time };
+                reading.run(move || plugin.manifest()).await.ok()
+            }
+            Body::Worker(pool) => pool.offers().await,
+        };
+        match offers.as_deref().map(serde_json::from_slice) {
+            Some(Ok(manifest)) => *self.manifest.write() = Arc::new(manifest),
+            Some(Err(error)) => tracing::warn!(plugin = %self.name, %error, "its new manifest cannot be read"),
+            None => tracing::warn!(plugin = %self.name, "it did not say what it offers now"),
+        }
+    }
+
+    /// Ends it: no further call reaches it. Runs its stop hook, for at most `grace`.
+    pub(super) async fn stop(&self, grace: Duration) {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Err(failure) = self.plugin.stop(grace.as_millis() as u64) {
-            tracing::warn!(plugin = %self.name, reason = %failure.message, "it did not stop as it should");
+        match &self.body {
+            Body::Worker(pool) => pool.stop(grace).await,
+            Body::InProcess(plugin) => {
+                let (plugin, millis) = (plugin.clone(), grace.as_millis() as u64);
+                let stopping = Blocking { name: "plugin-stop", deadline: grace + Duration::from_millis(200) };
+                match stopping.run(move || plugin.stop(millis)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(failure)) => {
+                        tracing::warn!(plugin = %self.name, reason = %failure.message, "it did not stop as it should");
+                    }
+                    Err(error) => tracing::warn!(plugin = %self.name, %error, "it did not stop in time"),
+                }
+            }
+        }
+    }
+}
+
+/// What counts the faults of calls.
+struct Faults {
+    breaker: Breaker,
+    news: NewsSender,
+}
+
+impl Faults {
+    /// Counts a fault of a call, and tells the supervisor when it is one too many.
+    fn failed(&self, part: &str, fault: &'static str) {
+        if self.breaker.failed(part, fault) {
+            self.news.tell(PluginEvent::Faulty);
+        }
+    }
+
+    fn judge(&self, part: &str, outcome: &Result<Vec<u8>, Failure>) {
+        match outcome {
+            Err(Failure::Panicked(_)) => self.failed(part, "it panicked"),
+            Err(Failure::Crashed(_)) => self.failed(part, "its process ended"),
+            // Says nothing of the plugin.
+            Err(Failure::Busy | Failure::Stopped | Failure::Cancelled) => {}
+            _ => self.breaker.answered(part),
         }
     }
 }
@@ -122,34 +215,71 @@ impl Callee for Instance {
             return Answer::Ready(Err(Failure::Busy));
         };
         let (waiting, unreturned) = self.deaf.begin(call.id);
-        let context = CallSide::new(Arc::clone(call), self.host.clone(), self.runtime.clone(), (permit, unreturned));
+        let lent = OwnCall::new(Arc::clone(call), self.host.clone(), self.runtime.clone(), (permit, unreturned));
         let op = match operation {
             Operation::Tool => op::TOOL,
             Operation::Resource => op::RESOURCE,
             Operation::Prompt => op::PROMPT,
             Operation::Complete => op::COMPLETE,
         };
-        let began = Instant::now();
-        match self.plugin.call(op, name, payload, context) {
-            PluginAnswer::Ready(reply) => {
-                let took = began.elapsed();
-                if took > INLINE_WARNING {
-                    tracing::warn!(plugin = %self.name, name, ?took, "it held a thread of the host");
+        // Tools have breakers of their own.
+        let part = if operation == Operation::Tool { name } else { "" };
+        let pending = match &self.body {
+            Body::Worker(pool) => pool.call(op, name, payload, lent),
+            Body::InProcess(plugin) => {
+                let began = Instant::now();
+                match plugin.call(op, name, payload, lent) {
+                    PluginAnswer::Ready(reply) => {
+                        let took = began.elapsed();
+                        if took > INLINE_WARNING {
+                            tracing::warn!(plugin = %self.name, name, ?took, "it held a thread of the host");
+                        }
+                        let outcome = reply.map_err(failure_of);
+                        self.faults.judge(part, &outcome);
+                        return Answer::Ready(outcome);
+                    }
+                    PluginAnswer::Pending(reply) => Box::pin(async move { reply.await.map_err(failure_of) }),
                 }
-                Answer::Ready(reply.map_err(failure_of))
             }
-            PluginAnswer::Pending(reply) => Answer::Pending(Box::pin(async move {
-                // The reply's future goes first, so that a call that heeds that is never deaf.
-                let _waiting = waiting;
-                let reply = reply;
-                reply.await.map_err(failure_of)
-            })),
+        };
+        let mut judged =
+            Judged { part: part.to_owned(), call: Arc::clone(call), faults: Arc::clone(&self.faults), is_open: true };
+        Answer::Pending(Box::pin(async move {
+            // The reply's future goes first, so that a call that heeds that is never deaf.
+            let _waiting = waiting;
+            let pending = pending;
+            let outcome = pending.await;
+            judged.end(&outcome);
+            outcome
+        }))
+    }
+}
+
+/// A call that is judged when it ends: by its outcome, or because it was given up when its time was over.
+struct Judged {
+    part: String,
+    call: Arc<Call>,
+    faults: Arc<Faults>,
+    is_open: bool,
+}
+
+impl Judged {
+    fn end(&mut self, outcome: &Result<Vec<u8>, Failure>) {
+        self.is_open = false;
+        self.faults.judge(&self.part, outcome);
+    }
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        if self.is_open && self.call.deadline.left().is_zero() {
+            self.faults.failed(&self.part, "it did not answer in time");
         }
     }
 }
 
 /// A failure of the boundary, by its kind.
-fn failure_of(failure: abi::Failure) -> Failure {
+pub(super) fn failure_of(failure: abi::Failure) -> Failure {
     let message = failure.message.into_string();
     let data = || serde_json::from_slice::<Value>(&failure.data).ok();
     match failure.kind.as_str() {

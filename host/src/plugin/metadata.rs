@@ -1,7 +1,7 @@
 //! Whether a plugin's metadata fits this host.
 
 use super::InspectError;
-use mcp_plugin_api::abi::{KIND, Metadata, PanicMode};
+use mcp_plugin_api::abi::{KIND, Metadata};
 use semver::Version;
 
 /// The version of `mcp-plugin-api` that this host is built with.
@@ -27,9 +27,6 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), InspectError> {
     if plugin.major < host.major {
         return Err(InspectError::ApiTooOld { found: metadata.api.clone(), host: HOST_API });
     }
-    if metadata.panic == PanicMode::Abort {
-        return Err(InspectError::PanicAborts);
-    }
     Ok(())
 }
 
@@ -42,6 +39,7 @@ fn is_plugin_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcp_plugin_api::abi::PanicMode;
 
     fn metadata() -> Metadata {
         Metadata {
@@ -53,6 +51,7 @@ mod tests {
             level: 1,
             api: "1.7.3".to_owned(),
             panic: PanicMode::Unwind,
+            wants: Vec::new(),
         }
     }
 
@@ -71,7 +70,6 @@ mod tests {
         );
         assert!(refused(Metadata { api: "2.0.0".to_owned(), ..metadata() }).contains("update mcp-host"));
         assert!(refused(Metadata { api: "0.9.0".to_owned(), ..metadata() }).contains("rebuild the plugin"));
-        assert!(refused(Metadata { panic: PanicMode::Abort, ..metadata() }).contains("panic = \"abort\""));
         assert!(refused(Metadata { name: "../x".to_owned(), ..metadata() }).contains("no usable name"));
     }
 }

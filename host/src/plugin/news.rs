@@ -10,6 +10,8 @@ pub(super) enum PluginEvent {
     ResourceUpdated(String),
     /// What it offers has changed.
     ManifestChanged,
+    /// It has failed once too often.
+    Faulty,
 }
 
 /// Updates of resources that wait; what comes beyond them is lost.
@@ -21,19 +23,23 @@ pub(super) struct NewsSender {
     updates: mpsc::Sender<String>,
     /// However often the manifest changes before it is read, it is read once.
     manifest: Arc<Notify>,
+    faults: Arc<Notify>,
 }
 
 /// The end that listens.
 pub(super) struct News {
     updates: mpsc::Receiver<String>,
     manifest: Arc<Notify>,
+    faults: Arc<Notify>,
 }
 
 /// A line for the news of one plugin.
 pub(super) fn news() -> (NewsSender, News) {
     let (send, updates) = mpsc::channel(MAX_UPDATES);
     let manifest = Arc::new(Notify::new());
-    (NewsSender { updates: send, manifest: Arc::clone(&manifest) }, News { updates, manifest })
+    let faults = Arc::new(Notify::new());
+    let sender = NewsSender { updates: send, manifest: Arc::clone(&manifest), faults: Arc::clone(&faults) };
+    (sender, News { updates, manifest, faults })
 }
 
 impl NewsSender {
@@ -41,6 +47,7 @@ impl NewsSender {
     pub(super) fn tell(&self, event: PluginEvent) {
         match event {
             PluginEvent::ManifestChanged => self.manifest.notify_one(),
+            PluginEvent::Faulty => self.faults.notify_one(),
             PluginEvent::ResourceUpdated(uri) => {
                 let _ = self.updates.try_send(uri);
             }
@@ -56,6 +63,7 @@ impl News {
     pub(super) async fn next(&mut self) -> Option<PluginEvent> {
         tokio::select! {
             () = self.manifest.notified() => Some(PluginEvent::ManifestChanged),
+            () = self.faults.notified() => Some(PluginEvent::Faulty),
             uri = self.updates.recv() => uri.map(PluginEvent::ResourceUpdated),
         }
     }

@@ -6,14 +6,16 @@
 use super::Inspected;
 use mcp_plugin_api::abi::Metadata;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The SHA-256 of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -21,6 +23,20 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest that is written so: 64 hexadecimal digits, with or without `sha256:` before them.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).ok()?;
+        }
+        Some(Self(bytes))
     }
 }
 
@@ -97,6 +113,56 @@ impl StageDirectory {
     }
 }
 
+impl StageDirectory {
+    /// Removes files that are not among those `in_use`, and that nobody has written for this long.
+    pub(super) fn clean(&self, in_use: &BTreeSet<Digest>, long: Duration) {
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|name| Digest::parse(name.split('.').next()?));
+            let is_in_use = digest.is_some_and(|digest| in_use.contains(&digest));
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > long));
+            if digest.is_some() && !is_in_use && is_old {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Staged {
+    /// Whether the copy still has the bytes that were judged.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has others.
+    ///
+    /// # Blocking
+    /// Reads and hashes the whole file.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, StageError> {
+        let fail = |source| StageError { path: self.path.clone(), source };
+        let bytes = fs::read(&self.path).map_err(fail)?;
+        if Digest::of(&bytes) != self.digest {
+            return Err(fail(io::Error::new(io::ErrorKind::InvalidData, "somebody has changed it")));
+        }
+        Ok(bytes)
+    }
+
+    /// A further copy, under a name of its own: the loader takes one path, and one file, for one library, and gives the
+    /// image that it has. Whoever opens it removes it.
+    ///
+    /// # Errors
+    /// See [`StageError`].
+    ///
+    /// # Blocking
+    /// Copies the whole file.
+    pub(super) fn copy(&self, bytes: &[u8]) -> Result<PathBuf, StageError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let fail = |source| StageError { path: self.path.clone(), source };
+        let mut draft = draft(folder, self.digest).map_err(fail)?;
+        draft.file.write_all(bytes).map_err(fail)?;
+        Ok(draft.path)
+    }
+}
+
 /// Whether a file is there already, with the same bytes.
 fn holds(path: &Path, bytes: &[u8]) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64)
@@ -167,6 +233,7 @@ mod tests {
             level: 1,
             api: String::new(),
             panic: PanicMode::Unwind,
+            wants: Vec::new(),
         };
         Inspected { path: "x.so".into(), bytes: bytes.to_vec(), metadata }
     }

@@ -1,323 +1,276 @@
-//! From folders and their configuration to a published catalogue, and back to silence.
+//! From folders and their configuration to a published catalogue, as long as the host lives.
 //!
-//! One broken plugin never hides the healthy ones: every file ends as an instance, or as a [`Trouble`] with its reason.
+//! Every plugin has one task (`life`). This one looks at the folders, tells each task what lies there and what the operator
+//! says of it, builds the catalogue from what they serve, and ends them all. One broken plugin never hides the healthy ones.
 
-use super::ffi::{self, HostSide, Library};
-use super::news::{News, NewsSender, PluginEvent, news};
-use super::{
-    Candidate, DiscoverError, InspectError, Inspected, Instance, InstanceLimits, StageDirectory, StageError, Staged,
-    discover, inspect,
-};
-use crate::registry::{Callee as _, Change, Offer, Registry, Selection, TimeoutRule, build};
-use crate::rt::{Blocking, BlockingError, Drain};
+use super::board::{Board, Served};
+use super::definitions::{DefinitionLock, Definitions, Withheld};
+use super::life::{Life, Order};
+use super::load::{LoadError, Loader};
+use super::report::{PluginReport, PluginState, Trouble};
+use super::scan::{File, Found, Outcome, Plugin, Scanner, When};
+use super::settings::{Isolation, SupervisorConfig};
+use super::verdicts::Verdicts;
+use super::watch::{Watch, Watched};
+use super::{InspectError, Instance, StageDirectory, StageError, Staged};
+use crate::registry::{Callee as _, Offer, Registry, build};
+use crate::rt::Drain;
 use crate::telemetry::chain;
-use mcp_plugin_api::abi::Metadata;
-use parking_lot::Mutex;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use mcp_plugin_api::abi::PanicMode;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::runtime::Handle;
-
-/// What the operator says of one plugin.
-#[derive(Debug, Clone)]
-pub struct PluginConfig {
-    /// Whether it is loaded.
-    pub enabled: bool,
-    /// Whether the host is not ready without it.
-    pub required: bool,
-    /// What of it clients see.
-    pub selection: Selection,
-    /// Its own table.
-    pub config: Value,
-    /// Calls of it under way at a time.
-    pub limits: InstanceLimits,
-    /// How long they may take.
-    pub timeouts: TimeoutRule,
-}
-
-/// What the supervisor runs on.
-#[derive(Debug, Clone)]
-pub struct SupervisorConfig {
-    /// Folders of plugins, in order.
-    pub folders: Vec<PathBuf>,
-    /// The folder of staged copies.
-    pub stage: PathBuf,
-    /// How long a plugin may take to load and start.
-    pub start_timeout: Duration,
-    /// What holds for a plugin that has no entry of its own.
-    pub defaults: PluginConfig,
-    /// What the operator says of plugins, by name.
-    pub plugins: BTreeMap<String, PluginConfig>,
-}
-
-/// Why a plugin is not served.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Its file is not usable.
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    /// No private copy of it can be made.
-    #[error(transparent)]
-    Stage(#[from] StageError),
-    /// Its library cannot be opened.
-    #[error(transparent)]
-    Open(#[from] ffi::OpenError),
-    /// It did not start.
-    #[error("it did not start: {0}")]
-    Start(String),
-    /// What it offers cannot be read.
-    #[error("what it offers cannot be read")]
-    Manifest(#[source] serde_json::Error),
-    /// Another file has a plugin of its name.
-    #[error("{first} has a plugin of this name already")]
-    SameName {
-        /// The file that keeps the name.
-        first: PathBuf,
-    },
-    /// It hung or could not be run.
-    #[error(transparent)]
-    Blocking(#[from] BlockingError),
-}
-
-/// What became of a file.
-#[derive(Debug)]
-pub enum PluginState {
-    /// It is served.
-    Ready,
-    /// The operator has disabled it.
-    Disabled,
-    /// A library that is no plugin.
-    NotAPlugin,
-    /// It is not served, for a reason.
-    Refused(LoadError),
-}
-
-/// What became of a file, and what is known of it.
-#[derive(Debug)]
-pub struct PluginReport {
-    /// The file.
-    pub path: PathBuf,
-    /// What it says of itself, as far as that could be read.
-    pub metadata: Option<Metadata>,
-    /// What became of it.
-    pub state: PluginState,
-    /// Whether the host is not ready without it.
-    pub required: bool,
-}
-
-/// Something that the operator should know.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// A folder, or a file in it, is not looked at.
-    #[error(transparent)]
-    Discover(#[from] DiscoverError),
-    /// The folder of private copies is not usable.
-    #[error(transparent)]
-    Stage(#[from] StageError),
-    /// A required plugin is not there.
-    #[error("the required plugin '{0}' is not in any plugin folder")]
-    RequiredMissing(String),
-    /// Something that is served beside the plugins is left out.
-    #[error("{0}")]
-    Beside(String),
-}
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Loads plugins, keeps the catalogue up to date, and ends them.
 pub struct Supervisor {
-    config: SupervisorConfig,
-    registry: Registry,
-    /// What is offered beside the plugins.
-    beside: Vec<Offer>,
-    state: Mutex<State>,
-    /// Held while a catalogue is built and published, so that an older one never replaces a newer.
-    publishing: Mutex<()>,
+    shared: Arc<Shared>,
+    /// Held while the folders are looked at.
+    scanning: tokio::sync::Mutex<Scanning>,
+    stage: Result<StageDirectory, Arc<StageError>>,
 }
 
-/// One lock, because the catalogue is built from all of it.
-#[derive(Default)]
-struct State {
-    instances: Vec<Arc<Instance>>,
-    reports: Vec<PluginReport>,
-    troubles: Vec<Trouble>,
-    clashes: Vec<String>,
+/// What the plugins' tasks and the supervisor have in common.
+pub(super) struct Shared {
+    config: RwLock<Arc<SupervisorConfig>>,
+    pub(super) registry: Registry,
+    pub(super) loader: Loader,
+    pub(super) board: Board,
+    /// What is offered beside the plugins.
+    beside: Vec<Offer>,
+    /// Approved definitions; nothing is approved where they cannot be read.
+    lock: RwLock<DefinitionLock>,
+    /// Held while a catalogue is built and published, so that an older one never replaces a newer.
+    publishing: Mutex<()>,
+    /// Nothing is published before all plugins have been tried once.
+    is_open: AtomicBool,
+    /// Cancelled when the plugins end.
+    pub(super) stopping: CancellationToken,
 }
+
+/// What one look at the folders leaves for the next.
+#[derive(Default)]
+struct Scanning {
+    scanner: Scanner,
+    orders: BTreeMap<String, mpsc::UnboundedSender<Order>>,
+    tasks: JoinSet<()>,
+}
+
+/// Reads what the operator says now.
+pub type Reread = Arc<dyn Fn() -> Result<SupervisorConfig, String> + Send + Sync>;
 
 impl Supervisor {
     /// A supervisor that publishes into `registry`: the plugins' offers, and those of `beside`.
     #[must_use]
     pub fn new(config: SupervisorConfig, registry: Registry, beside: Vec<Offer>) -> Self {
-        Self { config, registry, beside, state: Mutex::default(), publishing: Mutex::default() }
+        let loader = Loader {
+            program: config.program.clone(),
+            verdicts: Verdicts::in_folder(&config.state),
+            start_timeout: config.start_timeout,
+            mapped: Arc::default(),
+        };
+        let stage = StageDirectory::open(config.stage.clone());
+        // What is known of plugins is nobody else's to write either.
+        let stage = stage.and_then(|stage| StageDirectory::open(config.state.clone()).map(|_state| stage));
+        let shared = Shared {
+            config: RwLock::new(Arc::new(config)),
+            registry,
+            loader,
+            board: Board::default(),
+            beside,
+            lock: RwLock::default(),
+            publishing: Mutex::default(),
+            is_open: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared), scanning: tokio::sync::Mutex::default(), stage: stage.map_err(Arc::new) }
     }
 
     /// Reports something beside the plugins that is left out.
     pub fn report_beside(&self, problem: &(dyn std::error::Error + 'static)) {
         report_chain("left out", problem);
-        self.state.lock().troubles.push(Trouble::Beside(chain(problem)));
+        self.shared.board.add(Trouble::Beside(chain(problem)));
     }
 
     /// Loads all plugins, side by side, and publishes what they offer.
-    pub async fn load_all(self: &Arc<Self>, drain: &Drain) {
-        let (candidates, troubles) = self.candidates();
-        self.state.lock().troubles.extend(troubles);
-        let stage = match StageDirectory::open(self.config.stage.clone()) {
+    pub async fn load_all(&self) {
+        let (waiting, _) = self.scan(When::Now).await;
+        for done in waiting {
+            // One whose task has ended has nothing more to say.
+            let _ = done.await;
+        }
+        self.shared.is_open.store(true, Ordering::Release);
+        self.shared.publish();
+        self.clean_stage();
+    }
+
+    /// Follows what lies in the folders and what the operator says, until the host drains. `reread` reads the configuration
+    /// of `config_file`; `asked` is notified when somebody
+    /// asks for a look at everything.
+    pub async fn follow(&self, reread: Reread, config_file: Option<PathBuf>, asked: Arc<Notify>, drain: Drain) {
+        let mut watch = self.watch(config_file.clone());
+        let mut pause: Option<Duration> = None;
+        loop {
+            let settle = self.shared.config().settle;
+            tokio::select! {
+                () = drain.draining() => return,
+                () = asked.notified() => {
+                    self.reread(&reread);
+                    watch = self.watch(config_file.clone());
+                    self.scan(When::Asked).await;
+                    pause = None;
+                }
+                () = config_changed(watch.as_ref()) => {
+                    // A file that is being written is not half of one.
+                    tokio::time::sleep(settle.unwrap_or_default()).await;
+                    self.reread(&reread);
+                    pause = Some(settle.unwrap_or_default());
+                }
+                () = plugins_changed(watch.as_ref()) => pause = settle,
+                () = sleep(pause) => {
+                    let (_, is_unsettled) = self.scan(When::Settled).await;
+                    pause = if is_unsettled { settle } else { None };
+                }
+            }
+        }
+    }
+
+    /// Takes over what the operator says now. What cannot be is told, and changes nothing.
+    fn reread(&self, reread: &Reread) {
+        match reread() {
+            Ok(config) => {
+                tracing::info!("the configuration of plugins was read again");
+                *self.shared.config.write() = Arc::new(config);
+            }
+            Err(reason) => tracing::error!(reason, "the configuration was not read again: the one before holds"),
+        }
+    }
+
+    fn watch(&self, config: Option<PathBuf>) -> Option<Watch> {
+        let settings = self.shared.config();
+        settings.settle?;
+        let files = vec![settings.lock.clone(), settings.state.join("verdicts.json")];
+        match Watch::start(&Watched { folders: settings.folders.clone(), files, config }) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                let trouble = Trouble::Watch(error);
+                report_chain("not watched", &trouble);
+                self.shared.board.add(trouble);
+                None
+            }
+        }
+    }
+
+    /// Looks at the folders, and tells every plugin's task what lies there. What resolves when each has done what it was
+    /// told, and whether to look again soon.
+    async fn scan(&self, when: When) -> (Vec<oneshot::Receiver<()>>, bool) {
+        let mut scanning = self.scanning.lock().await;
+        let config = self.shared.config();
+        let stage = match &self.stage {
             Ok(stage) => stage,
             Err(error) => {
-                report_chain("plugins cannot be loaded", &error);
-                self.state.lock().troubles.push(error.into());
-                self.check_required();
-                self.publish();
-                return;
+                let missing = missing(&config, &BTreeSet::new());
+                let trouble = Trouble::Stage(Arc::clone(error));
+                self.shared.board.set_files(Vec::new(), missing.into_iter().chain([trouble]));
+                return (Vec::new(), false);
             }
         };
-        let inspecting: Vec<_> = candidates
-            .into_iter()
-            .map(|candidate| {
-                let reading = Blocking { name: "plugin-inspect", deadline: self.config.start_timeout };
-                (candidate.path.clone(), tokio::spawn(reading.run(move || inspect(candidate))))
-            })
+        let Found { files, troubles, is_unsettled } =
+            scanning.scanner.scan(&config.folders, stage, config.start_timeout, when).await;
+        let lock = self.shared.read_lock(&config);
+        let Sorted { wanted, reports } = sort(files, &config);
+        let found: BTreeSet<String> = wanted
+            .keys()
+            .cloned()
+            .chain(reports.iter().filter_map(|report| Some(report.metadata.as_ref()?.name.clone())))
             .collect();
-        let mut loading = Vec::new();
-        let mut owners: BTreeMap<String, PathBuf> = BTreeMap::new();
-        // In the order of the files, so that of two plugins of one name always the same is kept.
-        for (path, task) in inspecting {
-            let inspected = match flatten(task.await) {
-                Ok(inspected) => inspected,
-                Err(error) => {
-                    self.settle(path, None, Err(error));
-                    continue;
-                }
-            };
-            let metadata = inspected.metadata.clone();
-            if !self.config_of(&metadata.name).enabled {
-                self.settle(path, Some(metadata), Ok(None));
-            } else if let Some(first) = owners.get(&metadata.name) {
-                self.settle(path, Some(metadata), Err(LoadError::SameName { first: first.clone() }));
-            } else {
-                owners.insert(metadata.name.clone(), path.clone());
-                let (this, stage, drain) = (Arc::clone(self), stage.clone(), drain.clone());
-                let task = tokio::spawn(async move { this.load(inspected, stage, drain).await });
-                loading.push((path, metadata, task));
+        let missing = missing(&config, &found);
+        self.shared.board.set_files(reports, troubles.into_iter().chain(missing).chain(lock));
+        let gone: Vec<String> = scanning.orders.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        for name in gone {
+            if let Some(orders) = scanning.orders.remove(&name) {
+                let _ = orders.send(Order::Retire);
             }
         }
-        for (path, metadata, task) in loading {
-            let outcome = task.await.unwrap_or(Err(LoadError::Blocking(BlockingError::Panicked)));
-            self.settle(path, Some(metadata), outcome.map(Some));
+        let mut waiting = Vec::new();
+        for (name, wanted) in wanted {
+            waiting.push(self.tell(&mut scanning, name, wanted, &config, when));
         }
-        self.check_required();
-        self.publish();
+        // Tasks that have ended.
+        while scanning.tasks.try_join_next().is_some() {}
+        // What was approved meanwhile.
+        self.shared.publish();
+        (waiting, is_unsettled)
     }
 
-    fn candidates(&self) -> (Vec<Candidate>, Vec<Trouble>) {
-        let mut candidates = Vec::new();
-        let mut troubles: Vec<Trouble> = Vec::new();
-        for folder in &self.config.folders {
-            match discover(folder) {
-                Ok((found, refused)) => {
-                    candidates.extend(found);
-                    troubles.extend(refused.into_iter().map(Trouble::from));
-                }
-                Err(error) => troubles.push(error.into()),
-            }
-        }
-        troubles.iter().for_each(|trouble| report_chain("not looked at", trouble));
-        (candidates, troubles)
-    }
-
-    /// The stages of one file, from its bytes to an instance.
-    async fn load(
-        self: Arc<Self>,
-        inspected: Inspected,
-        stage: StageDirectory,
-        drain: Drain,
-    ) -> Result<Arc<Instance>, LoadError> {
-        let config = self.config_of(&inspected.metadata.name).clone();
-        let staging = Blocking { name: "plugin-stage", deadline: self.config.start_timeout };
-        let staged = staging.run(move || stage.stage(inspected)).await??;
-        let (events, news) = news();
-        let runtime = Handle::current();
-        let starting = Blocking { name: "plugin-start", deadline: self.config.start_timeout };
-        let instance = Arc::new(starting.run(move || start(&staged, &config, events, runtime)).await??);
-        drain.spawn(listen(Arc::clone(&self), Arc::clone(&instance), news, drain.clone()));
-        Ok(instance)
-    }
-
-    fn config_of(&self, plugin: &str) -> &PluginConfig {
-        self.config.plugins.get(plugin).unwrap_or(&self.config.defaults)
-    }
-
-    /// Takes in what became of a file: an instance, nothing because it is disabled, or an error.
-    fn settle(&self, path: PathBuf, metadata: Option<Metadata>, outcome: Result<Option<Arc<Instance>>, LoadError>) {
-        let name = metadata.as_ref().map(|metadata| metadata.name.clone());
-        let mut state = self.state.lock();
-        let plugin_state = match outcome {
-            Ok(Some(instance)) => {
-                tracing::info!(plugin = name, version = &**instance.version(), file = %path.display(), "plugin loaded");
-                state.instances.push(instance);
-                PluginState::Ready
-            }
-            Ok(None) => PluginState::Disabled,
-            Err(LoadError::Inspect(InspectError::NotAPlugin)) => {
-                tracing::info!(file = %path.display(), "passed over: a library, but no plugin");
-                PluginState::NotAPlugin
-            }
-            Err(error) => {
-                tracing::error!(file = %path.display(), plugin = name, reason = chain(&error), "plugin refused");
-                PluginState::Refused(error)
-            }
-        };
-        let required = name.as_ref().is_some_and(|name| self.config_of(name).required);
-        state.reports.push(PluginReport { path, metadata, state: plugin_state, required });
-    }
-
-    fn check_required(&self) {
-        let mut state = self.state.lock();
-        let found = |name: &String| {
-            state.reports.iter().any(|report| report.metadata.as_ref().is_some_and(|metadata| metadata.name == *name))
-        };
-        let required = self.config.plugins.iter().filter(|(_, config)| config.required && config.enabled);
-        let missing: Vec<Trouble> =
-            required.filter(|(name, _)| !found(name)).map(|(name, _)| Trouble::RequiredMissing(name.clone())).collect();
-        missing.iter().for_each(|trouble| tracing::error!("{trouble}"));
-        state.troubles.extend(missing);
-    }
-
-    /// Builds the catalogue of all instances, and publishes it.
-    fn publish(&self) {
-        let _publishing = self.publishing.lock();
-        let plugins = self.instances().into_iter().map(|instance| Offer {
-            manifest: instance.manifest(),
-            selection: self.config_of(crate::registry::Callee::plugin(&*instance)).selection.clone(),
-            timeouts: self.config_of(crate::registry::Callee::plugin(&*instance)).timeouts.clone(),
-            callee: instance,
+    /// Tells a plugin's task what lies in the folder.
+    fn tell(
+        &self,
+        scanning: &mut Scanning,
+        name: String,
+        wanted: Wanted,
+        config: &SupervisorConfig,
+        when: When,
+    ) -> oneshot::Receiver<()> {
+        let (done, wait) = oneshot::channel();
+        let Wanted { plugin, problem } = wanted;
+        let config = Box::new(config.of(&name).clone());
+        let order = Order::Serve { plugin, config, problem, is_asked: when == When::Asked, done };
+        let Scanning { orders, tasks, .. } = scanning;
+        let sender = orders.entry(name.clone()).or_insert_with(|| {
+            let (send, receive) = mpsc::unbounded_channel();
+            tasks.spawn(Life::new(name, Arc::clone(&self.shared), receive).run());
+            send
         });
-        let (snapshot, clashes) = build(plugins.chain(self.beside.iter().cloned()).collect());
-        let clashes: Vec<String> = clashes.iter().map(ToString::to_string).collect();
-        clashes.iter().for_each(|clash| tracing::error!("{clash}"));
-        self.state.lock().clashes = clashes;
-        self.registry.publish(snapshot);
+        let _ = sender.send(order);
+        wait
+    }
+
+    /// Removes copies that nothing has used for long: other hosts may use the others.
+    fn clean_stage(&self) {
+        const LONG: Duration = Duration::from_secs(24 * 3600);
+        if let Ok(stage) = &self.stage {
+            let served: BTreeSet<_> = self
+                .shared
+                .board
+                .read(|plugins, _, _| plugins.iter().filter_map(|(report, _)| report.digest).collect());
+            stage.clean(&served, LONG);
+        }
     }
 
     /// All plugins that are served.
     #[must_use]
     pub fn instances(&self) -> Vec<Arc<Instance>> {
-        self.state.lock().instances.clone()
+        self.shared.board.served().into_iter().map(|served| served.instance).collect()
     }
 
     /// Reads what became of all files, and what the operator should know.
-    pub fn report<T>(&self, read: impl FnOnce(&[PluginReport], &[Trouble], &[String]) -> T) -> T {
-        let state = self.state.lock();
-        read(&state.reports, &state.troubles, &state.clashes)
+    pub fn report<T>(
+        &self,
+        read: impl FnOnce(&[(PluginReport, Option<Arc<Instance>>)], &[Trouble], &[String]) -> T,
+    ) -> T {
+        self.shared.board.read(read)
+    }
+
+    /// How often plugins came into their states.
+    #[must_use]
+    pub fn transitions(&self) -> Vec<(String, PluginState, u64)> {
+        self.shared.board.transitions()
     }
 
     /// Whether everything that config requires is served.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let state = self.state.lock();
-        let missing = state.troubles.iter().any(|trouble| matches!(trouble, Trouble::RequiredMissing(_)));
-        let refused = state.reports.iter().any(|report| report.required && !matches!(report.state, PluginState::Ready));
-        !missing && !refused
+        self.shared.board.read(|plugins, troubles, _| {
+            let missing = troubles.iter().any(|trouble| matches!(trouble, Trouble::RequiredMissing(_)));
+            let refused = plugins.iter().any(|(report, _)| report.required && report.state != PluginState::Ready);
+            !missing && !refused
+        })
     }
 
     /// Ends all plugins, side by side, within `grace`.
@@ -325,72 +278,175 @@ impl Supervisor {
         /// How long calls that were cancelled may take to return before their plugin is ended under them.
         const RETURN: Duration = Duration::from_millis(500);
         const PAUSE: Duration = Duration::from_millis(5);
-        let instances = std::mem::take(&mut self.state.lock().instances);
+        self.shared.stopping.cancel();
+        let instances = self.shared.board.take_all();
         let returned = async {
             while instances.iter().any(|instance| instance.calls() > 0) {
                 tokio::time::sleep(PAUSE).await;
             }
         };
         let _ = tokio::time::timeout(RETURN, returned).await;
-        let stopping: Vec<_> = instances
-            .into_iter()
-            .map(|instance| {
-                let blocking = Blocking { name: "plugin-stop", deadline: grace + Duration::from_millis(200) };
-                tokio::spawn(blocking.run(move || instance.stop(grace)))
-            })
-            .collect();
-        for stopped in stopping {
-            if let Ok(Err(error)) = stopped.await {
-                tracing::warn!(%error, "a plugin did not stop in time");
+        futures_util::future::join_all(instances.iter().map(|instance| instance.stop(grace))).await;
+    }
+}
+
+impl Shared {
+    fn config(&self) -> Arc<SupervisorConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// Builds the catalogue of all that is served, and publishes it.
+    pub(super) fn publish(&self) {
+        if !self.is_open.load(Ordering::Acquire) {
+            return;
+        }
+        let _publishing = self.publishing.lock();
+        let config = self.config();
+        let mut left_out = Vec::new();
+        let mut offers: Vec<Offer> = Vec::new();
+        for Served { instance, out } in self.board.served() {
+            if out.all {
+                continue;
             }
+            let plugin = config.of(instance.plugin());
+            let manifest = instance.manifest();
+            let mut withheld = out.tools;
+            if plugin.definitions == Definitions::Locked {
+                let lock = self.lock.read();
+                for tool in &manifest.tools {
+                    if let Some(why) = lock.withholds(instance.plugin(), tool) {
+                        left_out.push(withheld_text(instance.plugin(), &tool.name, why));
+                        withheld.insert(tool.name.clone());
+                    }
+                }
+            }
+            let (selection, timeouts) = (plugin.selection.clone(), plugin.timeouts.clone());
+            offers.push(Offer { manifest, selection, timeouts, withheld, callee: instance });
+        }
+        let (snapshot, clashes) = build(offers.into_iter().chain(self.beside.iter().cloned()).collect());
+        left_out.extend(clashes.iter().map(ToString::to_string));
+        let known: BTreeSet<String> = self.board.read(|_, _, left_out| left_out.iter().cloned().collect());
+        left_out.iter().filter(|text| !known.contains(*text)).for_each(|text| tracing::error!("{text}"));
+        self.board.set_left_out(left_out);
+        self.registry.publish(snapshot);
+    }
+
+    /// Reads the approved definitions, where any plugin is held to them.
+    fn read_lock(&self, config: &SupervisorConfig) -> Option<Trouble> {
+        let is_locked = |plugin: &super::PluginConfig| plugin.definitions == Definitions::Locked;
+        if !config.plugins.values().chain([&config.defaults]).any(is_locked) {
+            return None;
+        }
+        let (lock, trouble) = match DefinitionLock::read(&config.lock) {
+            Ok(lock) => (lock, None),
+            Err(error) => (DefinitionLock::default(), Some(Trouble::from(error))),
+        };
+        *self.lock.write() = lock;
+        trouble
+    }
+
+    /// Removes the copy of a generation that has ended, unless another plugin's has the same bytes.
+    pub(super) fn discard(&self, staged: &Staged) {
+        let digest = Some(staged.digest);
+        if !self.board.read(|plugins, _, _| plugins.iter().any(|(report, _)| report.digest == digest)) {
+            let _ = std::fs::remove_file(&staged.path);
         }
     }
 }
 
-/// What a task that reads a file came to.
-fn flatten(
-    task: Result<Result<Result<Inspected, InspectError>, BlockingError>, tokio::task::JoinError>,
-) -> Result<Inspected, LoadError> {
-    Ok(task.map_err(|_| BlockingError::Panicked)???)
+fn withheld_text(plugin: &str, tool: &str, why: Withheld) -> String {
+    let why = match why {
+        Withheld::New => "nobody has approved it",
+        Withheld::Changed => "its definition is not the one that was approved",
+    };
+    format!("tool '{tool}' of plugin '{plugin}' is withheld: {why}; `mcp-host approve {plugin}` shows and approves it")
 }
 
-/// Opens and starts a staged plugin. Runs on a thread that may hang.
-fn start(staged: &Staged, config: &PluginConfig, events: NewsSender, runtime: Handle) -> Result<Instance, LoadError> {
-    let name: Arc<str> = staged.metadata.name.as_str().into();
-    let library = Library::open(staged)?;
-    tracing::debug!(plugin = &*name, digest = %staged.digest, level = library.level(), file = %staged.origin.display(), "opened");
-    let host = HostSide::new(Arc::clone(&name), events);
-    let table = config.config.to_string();
-    let plugin = library
-        .start(host.clone(), table.as_bytes())
-        .map_err(|failure| LoadError::Start(failure.message.into_string()))?;
-    Instance::new(staged, plugin, host, runtime, config.limits).map_err(LoadError::Manifest)
+/// A plugin to be served.
+struct Wanted {
+    plugin: Plugin,
+    /// Why it is what lay in the folder before, and not what lies there now.
+    problem: Option<String>,
 }
 
-/// Listens to the news of a plugin.
-async fn listen(supervisor: Arc<Supervisor>, instance: Arc<Instance>, mut news: News, drain: Drain) {
-    loop {
-        let event = tokio::select! {
-            () = drain.draining() => return,
-            event = news.next() => event,
-        };
-        match event {
-            None => return,
-            Some(PluginEvent::ResourceUpdated(uri)) => {
-                supervisor.registry.events().announce(Change::Resource(uri));
+/// What lies in the folders, by what is done with it.
+struct Sorted {
+    /// Plugins to be served, by name.
+    wanted: BTreeMap<String, Wanted>,
+    /// What is said of the other files.
+    reports: Vec<PluginReport>,
+}
+
+/// In the order of the files, so that of two plugins of one name always the same is kept.
+fn sort(files: Vec<File>, config: &SupervisorConfig) -> Sorted {
+    let mut sorted = Sorted { wanted: BTreeMap::new(), reports: Vec::new() };
+    for File { path, outcome, former } in files {
+        let (plugin, problem) = match outcome {
+            Outcome::Plugin(plugin) => (plugin, None),
+            Outcome::NotAPlugin => {
+                sorted.reports.push(PluginReport::new(path, None, PluginState::NotAPlugin));
+                continue;
             }
-            Some(PluginEvent::ManifestChanged) => {
-                let reading = Blocking { name: "plugin-manifest", deadline: supervisor.config.start_timeout };
-                let (changed, publisher) = (Arc::clone(&instance), Arc::clone(&supervisor));
-                let read = reading.run(move || {
-                    changed.refresh();
-                    publisher.publish();
-                });
-                if let Err(error) = read.await {
-                    tracing::warn!(%error, "a changed manifest could not be read");
+            Outcome::Refused(error) => match former {
+                Some(former) => (former, Some(chain(&*error))),
+                None => {
+                    sorted.refuse(path, None, &error);
+                    continue;
                 }
-            }
+            },
+        };
+        let metadata = plugin.staged.metadata.clone();
+        let of = config.of(&metadata.name);
+        if !of.enabled {
+            let mut report = PluginReport::new(path, Some(metadata), PluginState::Disabled);
+            report.required = of.required;
+            sorted.reports.push(report);
+        } else if metadata.panic == PanicMode::Abort && of.isolation == Isolation::InProcess {
+            sorted.refuse(path, Some(metadata), &InspectError::PanicAborts.into());
+        } else if let Some(first) = sorted.wanted.get(&metadata.name) {
+            let error = LoadError::SameName { first: first.plugin.staged.origin.clone() };
+            sorted.refuse(path, Some(metadata), &error);
+        } else {
+            sorted.wanted.insert(metadata.name, Wanted { plugin, problem });
         }
+    }
+    sorted
+}
+
+impl Sorted {
+    fn refuse(&mut self, path: PathBuf, metadata: Option<mcp_plugin_api::abi::Metadata>, error: &LoadError) {
+        let mut report = PluginReport::new(path, metadata, PluginState::Refused);
+        report.reason = Some(chain(error));
+        self.reports.push(report);
+    }
+}
+
+/// What the operator requires and no folder has.
+fn missing(config: &SupervisorConfig, found: &BTreeSet<String>) -> Vec<Trouble> {
+    let required = config.plugins.iter().filter(|(_, plugin)| plugin.required && plugin.enabled);
+    let missing =
+        required.filter(|(name, _)| !found.contains(*name)).map(|(name, _)| Trouble::RequiredMissing(name.clone()));
+    missing.collect()
+}
+
+async fn plugins_changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.plugins_changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn config_changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.config_changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@ use globset::GlobSet;
 use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, TaskDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What one plugin offers, and what the operator lets through.
@@ -21,6 +21,8 @@ pub struct Offer {
     pub selection: Selection,
     /// How long calls may take.
     pub timeouts: TimeoutRule,
+    /// Tools that are held back for now, by their own names.
+    pub withheld: BTreeSet<String>,
 }
 
 /// How long calls of a plugin may take.
@@ -113,7 +115,7 @@ struct Builder {
 
 impl Builder {
     fn add(&mut self, offer: &Offer) {
-        let Offer { callee, manifest, selection, timeouts } = offer;
+        let Offer { callee, manifest, selection, timeouts, withheld } = offer;
         let plugin = callee.plugin();
         let place = |index| Place { plugin: Arc::clone(plugin), index };
         for (kind, is_in) in [
@@ -130,7 +132,8 @@ impl Builder {
         let cache = |hint: Option<CacheHint>| selection.cache.over(hint.or(manifest.cache));
         for (index, definition) in manifest.tools.iter().enumerate() {
             let name = format!("{}{}", selection.prefix, definition.name);
-            if !selection.lets_through(&definition.name) || !self.claim("tool", &name, plugin) {
+            let is_let_through = selection.lets_through(&definition.name) && !withheld.contains(&definition.name);
+            if !is_let_through || !self.claim("tool", &name, plugin) {
                 continue;
             }
             let Some((input, output, mirrored)) = self.checked(&name, plugin, definition) else {

@@ -22,6 +22,7 @@ impl Callee for Silent {
 
 fn offer(plugin: &str, manifest: Value, selection: Selection) -> Offer {
     Offer {
+        withheld: Default::default(),
         callee: Arc::new(Silent(plugin.into())),
         manifest: Arc::new(serde_json::from_value::<Manifest>(manifest).unwrap()),
         selection,
@@ -257,6 +258,7 @@ fn schemas_over_several_lines_stand_on_one() {
         "x-mine": 1
     }}]}"#;
     let offer = Offer {
+        withheld: Default::default(),
         callee: Arc::new(Silent("x".into())),
         manifest: Arc::new(serde_json::from_str::<Manifest>(manifest).unwrap()),
         selection: Selection::default(),

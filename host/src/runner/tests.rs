@@ -130,6 +130,7 @@ fn world_at(store: Arc<dyn TaskStore>, now: Millis) -> World {
     let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}, "checksInput": true, "task": {"support": "optional"}});
     let tools = ["minute", "progresses", "asks", "counts", "fails", "panics"].map(tool);
     let offer = Offer {
+        withheld: Default::default(),
         callee: Arc::clone(&callee) as Arc<dyn Callee>,
         manifest: Arc::new(serde_json::from_value(json!({"tools": tools})).unwrap()),
         selection: Selection::default(),

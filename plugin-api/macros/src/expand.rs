@@ -25,7 +25,7 @@ pub(crate) fn plugin(options: TokenStream, item: TokenStream) -> Result<TokenStr
         return Err(Error::new_spanned(generic, "a plugin cannot be generic: a library exports one plugin"));
     }
     let options: Options = parse2(options)?;
-    options.check(&["name", "version", "description", "instructions", "cache", "skills"], "#[plugin]")?;
+    options.check(&["name", "version", "description", "instructions", "cache", "skills", "wants"], "#[plugin]")?;
     let mut code = Code::default();
     for item in &mut block.items {
         if let ImplItem::Fn(function) = item {
@@ -395,6 +395,7 @@ impl Code {
             None => quote!(),
             Some(folder) => skills::embedded(&folder)?,
         };
+        let wants = wants(options)?;
         let start = self
             .start
             .unwrap_or_else(|| quote!(::core::result::Result::Ok(<Self as ::core::default::Default>::default())));
@@ -441,9 +442,32 @@ impl Code {
                 }
             };
 
-            ::mcp_plugin_api::__export!(#ty, #name, #version, #description);
+            ::mcp_plugin_api::__export!(#ty, #name, #version, #description, #wants);
         })
     }
+}
+
+/// What the plugin needs where it is confined, one want on each line.
+fn wants(options: &Options) -> Result<String> {
+    const KINDS: &[&str] = &["read", "write", "network", "env", "memory", "cpu_time", "files", "subprocesses"];
+    let Some(expr) = options.expr("wants")? else {
+        return Ok(String::new());
+    };
+    let syn::Expr::Array(array) = expr else {
+        return Err(Error::new_spanned(expr, "write a list: `wants = [\"network 443\", \"env API_KEY\"]`"));
+    };
+    let mut lines = Vec::new();
+    for item in &array.elems {
+        let want: LitStr = parse2(item.to_token_stream())?;
+        let text = want.value();
+        let kind = text.split(' ').next().unwrap_or_default();
+        if !KINDS.contains(&kind) || text.contains('\n') {
+            let message = format!("'{kind}' cannot be wanted; what can be begins with one of: {}", KINDS.join(", "));
+            return Err(Error::new_spanned(want, message));
+        }
+        lines.push(text);
+    }
+    Ok(lines.join("\n"))
 }
 
 /// Takes the mark off a function; a second one is a mistake.

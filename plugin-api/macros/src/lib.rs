@@ -15,7 +15,9 @@ use proc_macro::TokenStream;
 
 /// Makes a plugin of an `impl` block: its marked functions become tools, resources, prompts and completions.
 ///
-/// Options: `name` (default: the package's), `version` (the package's), `description`, `instructions` (for the model).
+/// Options: `name` (default: the package's), `version` (the package's), `description`, `instructions` (for the model),
+/// `wants` (what it needs where it is confined, such as `["network 443", "env API_KEY"]`: shown to the operator, who grants
+/// it).
 ///
 /// | mark | makes | options |
 /// |---|---|---|

@@ -48,6 +48,10 @@ pub struct Metadata {
     pub api: String,
     /// What a panic does.
     pub panic: PanicMode,
+    /// What it needs where it is confined: `read`, `write`, `network`, `env`, `memory`, `cpu_time`, `files` or
+    /// `subprocesses`, most with which ones, such as `env API_KEY`. It gets what the operator grants, and no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wants: Vec<String>,
 }
 
 /// Why a section is not metadata.
@@ -99,7 +103,7 @@ pub fn parse_metadata(section: &[u8]) -> Result<Metadata, MetadataError> {
     serde_json::from_slice(json).map_err(bad)
 }
 
-/// Lays the metadata of a plugin out as a section, while the plugin is compiled.
+/// Lays the metadata of a plugin out as a section, while the plugin is compiled. `wants` has one want on each line.
 ///
 /// # Panics
 /// At compile time: when the text does not fit, or has characters that JSON would escape.
@@ -108,6 +112,7 @@ pub const fn metadata_bytes(
     name: &str,
     version: &str,
     description: &str,
+    wants: &str,
     panic_aborts: bool,
 ) -> [u8; METADATA_CAPACITY] {
     let mut writer = Writer { bytes: [0; METADATA_CAPACITY], length: METADATA_MAGIC.len() + 4 };
@@ -121,7 +126,13 @@ pub const fn metadata_bytes(
     writer.text(super::KIND);
     writer.text(if super::LEVEL == 1 { "\",\"level\":1,\"api\":\"" } else { "\",\"level\":2,\"api\":\"" });
     writer.text(env!("CARGO_PKG_VERSION"));
-    writer.text(if panic_aborts { "\",\"panic\":\"abort\"}" } else { "\",\"panic\":\"unwind\"}" });
+    writer.text(if panic_aborts { "\",\"panic\":\"abort\"" } else { "\",\"panic\":\"unwind\"" });
+    if !wants.is_empty() {
+        writer.text(",\"wants\":[\"");
+        writer.lines(wants);
+        writer.text("\"]");
+    }
+    writer.text("}");
     writer.finish()
 }
 
@@ -143,21 +154,39 @@ impl Writer {
         }
     }
 
+    /// Lines, as strings of a list.
+    const fn lines(&mut self, text: &str) {
+        let text = text.as_bytes();
+        let mut index = 0;
+        while index < text.len() {
+            if text[index] == b'\n' {
+                self.text("\",\"");
+            } else {
+                self.quoted_byte(text[index]);
+            }
+            index += 1;
+        }
+    }
+
     /// Text inside a JSON string: quotes, backslashes and control characters become spaces or apostrophes.
     const fn quoted(&mut self, text: &str) {
         let text = text.as_bytes();
         let mut index = 0;
         while index < text.len() {
-            assert!(self.length < METADATA_CAPACITY, "the plugin's metadata is too long");
-            self.bytes[self.length] = match text[index] {
-                b'"' => b'\'',
-                b'\\' => b'/',
-                byte if byte < 0x20 => b' ',
-                byte => byte,
-            };
-            self.length += 1;
+            self.quoted_byte(text[index]);
             index += 1;
         }
+    }
+
+    const fn quoted_byte(&mut self, byte: u8) {
+        assert!(self.length < METADATA_CAPACITY, "the plugin's metadata is too long");
+        self.bytes[self.length] = match byte {
+            b'"' => b'\'',
+            b'\\' => b'/',
+            byte if byte < 0x20 => b' ',
+            byte => byte,
+        };
+        self.length += 1;
     }
 
     const fn finish(mut self) -> [u8; METADATA_CAPACITY] {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 #[test]
 fn metadata_is_laid_out_at_compile_time_and_read_back() {
     static SECTION: [u8; METADATA_CAPACITY] =
-        metadata_bytes("a-plugin", "1.2.3", "It is \"quoted\" and \\ more\n", false);
+        metadata_bytes("a-plugin", "1.2.3", "It is \"quoted\" and \\ more\n", "network\nenv KEY", false);
     assert_eq!(
         parse_metadata(&SECTION),
         Ok(Metadata {
@@ -19,6 +19,7 @@ fn metadata_is_laid_out_at_compile_time_and_read_back() {
             level: LEVEL,
             api: "1.0.0".to_owned(),
             panic: PanicMode::Unwind,
+            wants: vec!["network".to_owned(), "env KEY".to_owned()],
         })
     );
 }

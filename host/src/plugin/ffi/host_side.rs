@@ -1,96 +1,23 @@
-//! What the host lends to a plugin for its whole life: a log, and a line for news.
+//! The host object of a plugin: what is lent to it for its whole life, made foreign-safe.
 
 use super::library::lent;
-use crate::plugin::news::{NewsSender, PluginEvent};
+use crate::plugin::lent::LentHost;
+use mcp_plugin_api::abi::HostApi;
 use mcp_plugin_api::abi::foreign::{RSlice, RStr};
-use mcp_plugin_api::abi::{HostApi, op};
-use serde::Deserialize;
-use serde_json::{Map, Value};
-use std::sync::Arc;
 
-/// The host object of one plugin.
-#[derive(Clone)]
-pub(in crate::plugin) struct HostSide {
-    plugin: Arc<str>,
-    events: NewsSender,
-}
+/// What is lent, as it crosses the boundary.
+pub(super) struct HostSide<H>(pub(super) H);
 
-impl HostSide {
-    /// The host object of a plugin of this name, whose news go to `events`.
-    pub(in crate::plugin) fn new(plugin: Arc<str>, events: NewsSender) -> Self {
-        Self { plugin, events }
-    }
-
-    /// Takes a notification that may come from a call as well.
-    pub(in crate::plugin) fn take(&self, op: &str, payload: &[u8]) {
-        #[derive(Deserialize)]
-        struct Updated {
-            uri: String,
-        }
-        let event = match op {
-            op::MANIFEST_CHANGED => PluginEvent::ManifestChanged,
-            op::RESOURCE_UPDATED => match serde_json::from_slice::<Updated>(payload) {
-                Ok(Updated { uri }) => PluginEvent::ResourceUpdated(uri),
-                Err(_) => return,
-            },
-            _ => return,
-        };
-        self.events.tell(event);
-    }
-}
-
-/// An event of a plugin's log.
-#[derive(Deserialize)]
-struct LogEvent {
-    target: String,
-    message: String,
-    #[serde(default)]
-    fields: Map<String, Value>,
-    call: Option<String>,
-}
-
-/// Bytes that an event may have.
-const MAX_EVENT_BYTES: usize = 64 * 1024;
-
-impl HostApi for HostSide {
+impl<H: LentHost> HostApi for HostSide<H> {
     fn log_enabled(&self, level: u8, _target: RStr<'_>) -> bool {
-        lent("log_enabled", || match level {
-            1 => tracing::enabled!(target: "plugin", tracing::Level::ERROR),
-            2 => tracing::enabled!(target: "plugin", tracing::Level::WARN),
-            3 => tracing::enabled!(target: "plugin", tracing::Level::INFO),
-            4 => tracing::enabled!(target: "plugin", tracing::Level::DEBUG),
-            _ => tracing::enabled!(target: "plugin", tracing::Level::TRACE),
-        })
+        lent("log_enabled", || self.0.log_enabled(level))
     }
 
     fn log(&self, level: u8, event: RSlice<'_, u8>) {
-        lent("log", || {
-            let bytes = event.as_slice();
-            if bytes.len() > MAX_EVENT_BYTES {
-                tracing::warn!(plugin = &*self.plugin, bytes = bytes.len(), "an event of a plugin was too large");
-                return;
-            }
-            let Ok(LogEvent { target, message, fields, call }) = serde_json::from_slice(bytes) else {
-                return;
-            };
-            let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
-            let (plugin, fields, call) = (&*self.plugin, fields.as_deref(), call.as_deref());
-            macro_rules! emit {
-                ($level:ident) => {
-                    tracing::$level!(target: "plugin", plugin, call, source = %target, fields, "{message}")
-                };
-            }
-            match level {
-                1 => emit!(error),
-                2 => emit!(warn),
-                3 => emit!(info),
-                4 => emit!(debug),
-                _ => emit!(trace),
-            }
-        });
+        lent("log", || self.0.log(level, event.as_slice()));
     }
 
     fn notify(&self, op: RStr<'_>, payload: RSlice<'_, u8>) {
-        lent("notify", || self.take(op.as_str(), payload.as_slice()));
+        lent("notify", || self.0.notify(op.as_str(), payload.as_slice()));
     }
 }

@@ -1,11 +1,13 @@
 //! Opening a library, and speaking with the plugin in it.
 
-use super::{CallSide, HostSide};
-use crate::plugin::Staged;
+use super::call_side::CallSide;
+use super::host_side::HostSide;
+use crate::plugin::lent::{LentCall, LentHost};
 use foreign::{AbiHeaderRef, FfiFuture, LibHeader, RSlice, RStr, TD_Opaque};
 use mcp_plugin_api::abi::{
     self, Failure, HostObject, ModuleRef, Outcome, PluginObject, ROOT_SYMBOL, Reply, foreign, guard,
 };
+use std::path::Path;
 use std::sync::Arc;
 
 /// Why a library cannot be opened.
@@ -41,10 +43,10 @@ impl Library {
     ///
     /// # Blocking
     /// Runs the constructors of the library: use a thread that may hang.
-    pub(in crate::plugin) fn open(staged: &Staged) -> Result<Self, OpenError> {
-        // SAFETY: the library's constructors run here. The operator has enabled the plugin, the file was inspected, and
-        // this is the private copy of the very bytes that were.
-        let opened = unsafe { open_now(staged) };
+    pub(in crate::plugin) fn open(path: &Path) -> Result<Self, OpenError> {
+        // SAFETY: the library's constructors run here. The operator has enabled the plugin, and the path is that of the
+        // private copy of the very bytes that were inspected and verified.
+        let opened = unsafe { open_now(path) };
         let library = opened.map_err(OpenError::Loader)?;
         // `dlclose` is unsound behind a layout check: its checker keeps references into the image. The mapping stays for
         // the life of the process, so the header may be `'static`.
@@ -63,8 +65,8 @@ impl Library {
     ///
     /// # Blocking
     /// Runs the plugin's start hook.
-    pub(in crate::plugin) fn start(&self, host: HostSide, config: &[u8]) -> Result<Plugin, Failure> {
-        let host = HostObject::from_value(host, TD_Opaque);
+    pub(in crate::plugin) fn start(&self, host: impl LentHost, config: &[u8]) -> Result<Plugin, Failure> {
+        let host = HostObject::from_value(HostSide(host), TD_Opaque);
         let start = self.module.start();
         let plugin =
             start(host, RSlice::from(config)).into_result().map(|object| Plugin { object: Arc::new(object) })?;
@@ -92,10 +94,10 @@ impl Library {
 /// # Safety
 /// As [`libloading::Library::new`]: the constructors of the library run.
 #[cfg(unix)]
-unsafe fn open_now(staged: &Staged) -> Result<libloading::Library, libloading::Error> {
+unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error> {
     use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
     // SAFETY: upheld by the caller.
-    unsafe { Library::open(Some(&staged.path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
 }
 
 /// As on Unix; there all symbols are found at once anyway.
@@ -103,9 +105,9 @@ unsafe fn open_now(staged: &Staged) -> Result<libloading::Library, libloading::E
 /// # Safety
 /// As [`libloading::Library::new`].
 #[cfg(not(unix))]
-unsafe fn open_now(staged: &Staged) -> Result<libloading::Library, libloading::Error> {
+unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error> {
     // SAFETY: upheld by the caller.
-    unsafe { libloading::Library::new(&staged.path) }
+    unsafe { libloading::Library::new(path) }
 }
 
 /// The module of a header, if its layout fits in either direction.
@@ -145,8 +147,8 @@ impl Plugin {
     }
 
     /// Asks the plugin something. `payload` is borrowed for the length of this call only.
-    pub(in crate::plugin) fn call(&self, op: &str, name: &str, payload: &[u8], call: CallSide) -> PluginAnswer {
-        let context = abi::CallContext::from_value(call, TD_Opaque);
+    pub(in crate::plugin) fn call(&self, op: &str, name: &str, payload: &[u8], call: impl LentCall) -> PluginAnswer {
+        let context = abi::CallContext::from_value(CallSide(call), TD_Opaque);
         match self.object.call(RStr::from(op), RStr::from(name), RSlice::from(payload), context) {
             Outcome::Ready(reply) => PluginAnswer::Ready(owned(reply)),
             Outcome::Pending(future) => PluginAnswer::Pending(PendingReply { future, _plugin: self.clone() }),

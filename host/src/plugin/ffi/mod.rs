@@ -9,6 +9,4 @@ mod call_side;
 mod host_side;
 mod library;
 
-pub(super) use call_side::CallSide;
-pub(super) use host_side::HostSide;
 pub(super) use library::{Library, OpenError, Plugin, PluginAnswer};

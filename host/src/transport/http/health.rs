@@ -54,13 +54,36 @@ pub struct PluginHealth {
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `ready`, `disabled`, `not a plugin` or `refused`.
+    /// The SHA-256 of what is served, or was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// `loading`, `ready`, `disabled`, `not a plugin`, `refused`, `quarantined`, `broken` or `draining`.
     pub state: &'static str,
-    /// Why it is refused.
+    /// Why it is not served, or why its newest file is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Whether the host is not ready without it.
     pub required: bool,
+    /// Where it runs: `in-process` or `worker`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<&'static str>,
+    /// Counts the versions that were served, from 1.
+    pub generation: u64,
+    /// Versions of it in the host's process: none is ever unmapped.
+    pub resident_generations: usize,
+    /// Versions before this one whose calls have not ended.
+    pub draining_generations: usize,
+    /// How often its processes were started again.
+    pub restarts: u64,
+    /// What it wants and is not granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_granted: Vec<String>,
+    /// What is denied to it, and by what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enforced: Vec<String>,
+    /// What it may do because this system cannot deny it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_enforced: Vec<String>,
     /// Calls under way, those that nobody waits for any more included.
     pub calls: usize,
     /// Calls that nobody waits for any more: they were cancelled, or took too long, and have not returned.

@@ -1,0 +1,404 @@
+//! The host's end of one worker process that runs: calls go in, answers come out, and what a call needs meanwhile goes both ways.
+
+use super::process::{Worker, ending};
+use super::{Frame, FrameError, Kind};
+use crate::call::Failure;
+use crate::plugin::instance::failure_of;
+use crate::plugin::lent::{LentCall, LentHost as _, OwnCall, OwnHost, Requested, failed};
+use bytes::{Buf as _, BytesMut};
+use mcp_plugin_api::abi;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::process::Child;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+/// One worker process that runs. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Link(Arc<Shared>);
+
+struct Shared {
+    stream: UnixStream,
+    outgoing: Mutex<Outgoing>,
+    /// There is room again, or something to write.
+    to_write: Notify,
+    calls: Mutex<HashMap<u64, Entry>>,
+    /// Who waits for what the plugin offers now.
+    offers: Mutex<Vec<oneshot::Sender<Vec<u8>>>>,
+    host: OwnHost,
+    runtime: Handle,
+    /// A call that nobody waits for may go on for this long before the process is killed.
+    kill_after: Duration,
+    /// Cancelled to have the process killed.
+    kill: CancellationToken,
+}
+
+/// What goes to the worker.
+#[derive(Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// Taken to be written, as far as that went.
+    begun: (Vec<u8>, usize),
+    /// Somebody writes, or the writer does when there is room.
+    is_written: bool,
+    /// The worker is gone.
+    is_closed: bool,
+}
+
+/// A call that the worker has not ended.
+struct Entry {
+    answer: Option<oneshot::Sender<Result<Vec<u8>, Failure>>>,
+    lent: Arc<OwnCall>,
+    /// Requests that are being answered.
+    requests: HashMap<u32, AbortHandle>,
+}
+
+/// Bytes that may wait for a worker that does not read; calls beyond them are refused.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+impl Link {
+    /// The link of a worker whose plugin has started, and what is to be run until it ends.
+    pub(super) fn new(worker: Worker, host: OwnHost, kill_after: Duration) -> (Self, Running) {
+        let Worker { child, stream, received } = worker;
+        let shared = Arc::new(Shared {
+            stream,
+            outgoing: Mutex::default(),
+            to_write: Notify::new(),
+            calls: Mutex::default(),
+            offers: Mutex::default(),
+            host,
+            runtime: Handle::current(),
+            kill_after,
+            kill: CancellationToken::new(),
+        });
+        (Self(Arc::clone(&shared)), Running { shared, child, received })
+    }
+
+    /// Asks the plugin something.
+    pub(super) fn call(
+        &self,
+        op: &str,
+        name: &str,
+        payload: &[u8],
+        lent: OwnCall,
+    ) -> impl Future<Output = Result<Vec<u8>, Failure>> + Send + use<> {
+        let (send, receive) = oneshot::channel();
+        let call = self.0.enter(lent, send);
+        let sent = self.0.send(&Frame { word: op, name, payload, ..Frame::of(Kind::Call, call) });
+        if let Err(failure) = sent
+            && let Some(entry) = self.0.calls.lock().remove(&call)
+            && let Some(answer) = entry.answer
+        {
+            let _ = answer.send(Err(failure));
+        }
+        let waiting = Waiting { shared: Arc::clone(&self.0), call, is_open: true };
+        async move {
+            // All of it, not the flag alone: it is dropped with this future.
+            let mut waiting = waiting;
+            let answer = receive.await;
+            waiting.is_open = false;
+            answer.unwrap_or(Err(Failure::Stopped))
+        }
+    }
+
+    /// What the plugin offers now; nothing when the worker ends before it says.
+    pub(super) async fn offers(&self) -> Option<Vec<u8>> {
+        let (send, receive) = oneshot::channel();
+        self.0.offers.lock().push(send);
+        self.0.send(&Frame::of(Kind::Manifest, 0)).ok()?;
+        receive.await.ok()
+    }
+
+    /// Ends the plugin, and with it the process; what does not end within the grace is killed.
+    pub(super) fn stop(&self, grace: Duration) {
+        let request = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        let _ = self.0.send(&Frame { request, ..Frame::of(Kind::Stop, 0) });
+        let shared = Arc::clone(&self.0);
+        self.0.runtime.spawn(async move {
+            tokio::time::sleep(grace + Duration::from_millis(100)).await;
+            shared.kill.cancel();
+        });
+    }
+}
+
+/// Who waits for an answer. Dropped before, it has the call cancelled.
+struct Waiting {
+    shared: Arc<Shared>,
+    call: u64,
+    is_open: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        if !self.shared.calls.lock().contains_key(&self.call) {
+            return;
+        }
+        let _ = self.shared.send(&Frame::of(Kind::Cancel, self.call));
+        let (shared, call) = (Arc::clone(&self.shared), self.call);
+        self.shared.runtime.spawn(async move {
+            tokio::select! {
+                () = shared.kill.cancelled() => return,
+                () = tokio::time::sleep(shared.kill_after) => {}
+            }
+            if shared.calls.lock().contains_key(&call) {
+                shared.host.warn("a call did not end that nobody waits for: its process is killed");
+                shared.kill.cancel();
+            }
+        });
+    }
+}
+
+/// The process of a link, as long as it runs.
+pub(super) struct Running {
+    shared: Arc<Shared>,
+    child: Child,
+    received: BytesMut,
+}
+
+impl Running {
+    /// Runs until the process has ended, and tells how. All its calls have ended then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the process, and leaves its calls without an answer until the link is dropped.
+    pub(super) async fn run(mut self) -> String {
+        let shared = Arc::clone(&self.shared);
+        let how = tokio::select! {
+            read = read_all(&shared, &mut self.received) => match read {
+                Ok(()) => ending(&mut self.child).await,
+                Err(error) => {
+                    let _ = self.child.kill().await;
+                    format!("was killed: it sent {error}")
+                }
+            },
+            () = write_all(&shared) => ending(&mut self.child).await,
+            () = shared.kill.cancelled() => {
+                let _ = self.child.kill().await;
+                "was killed by the host: it did not end a call, or did not stop".to_owned()
+            }
+        };
+        shared.close(&how);
+        how
+    }
+}
+
+impl Shared {
+    /// Takes a call in, under its own number where that is free.
+    fn enter(&self, lent: OwnCall, answer: oneshot::Sender<Result<Vec<u8>, Failure>>) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+        let mut calls = self.calls.lock();
+        let mut call = lent.id().number();
+        if calls.contains_key(&call) {
+            call = NEXT.fetch_add(1, Ordering::Relaxed);
+        }
+        calls.insert(call, Entry { answer: Some(answer), lent: Arc::new(lent), requests: HashMap::new() });
+        call
+    }
+
+    /// Sends a frame: written here and now if the socket takes it, by the writer otherwise.
+    fn send(&self, frame: &Frame<'_>) -> Result<(), Failure> {
+        {
+            let mut outgoing = self.outgoing.lock();
+            if outgoing.is_closed {
+                return Err(Failure::Stopped);
+            }
+            if frame.kind == Kind::Call && outgoing.bytes.len() > MAX_WAITING_BYTES {
+                return Err(Failure::Busy);
+            }
+            frame.write(&mut outgoing.bytes);
+            if outgoing.is_written {
+                return Ok(());
+            }
+            outgoing.is_written = true;
+        }
+        self.write();
+        Ok(())
+    }
+
+    /// Writes what waits, as far as the socket takes it. To be called by the one who writes.
+    fn write(&self) {
+        let (mut bytes, mut at) = std::mem::take(&mut self.outgoing.lock().begun);
+        loop {
+            while at < bytes.len() {
+                match self.stream.try_write(&bytes[at..]) {
+                    Ok(written) => at += written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.outgoing.lock().begun = (bytes, at);
+                        self.to_write.notify_one();
+                        return;
+                    }
+                    // The reader sees the end, and tells it.
+                    Err(_) => at = bytes.len(),
+                }
+            }
+            bytes.clear();
+            at = 0;
+            let mut outgoing = self.outgoing.lock();
+            if outgoing.bytes.is_empty() {
+                outgoing.is_written = false;
+                return;
+            }
+            // The room of the one is the other's from now on.
+            std::mem::swap(&mut outgoing.bytes, &mut bytes);
+        }
+    }
+
+    fn take(self: &Arc<Self>, frame: &Frame<'_>) {
+        match frame.kind {
+            Kind::Reply => self.answer(frame, Ok(frame.payload.to_vec())),
+            Kind::Failed => self.answer(frame, Err(failure_of(failure_in(frame)))),
+            Kind::Over => {
+                let over = self.calls.lock().remove(&frame.call);
+                drop(over);
+            }
+            Kind::Notify if frame.call == 0 => self.host.notify(frame.word, frame.payload),
+            Kind::Notify => {
+                if let Some(lent) = self.lent(frame.call) {
+                    lent.notify(frame.word, frame.payload);
+                }
+            }
+            Kind::Request => self.request(frame),
+            Kind::Query => {
+                let fact = self.lent(frame.call).and_then(|lent| lent.query(frame.word));
+                let result = fact.ok_or_else(|| failed(abi::failure::NOT_FOUND, "", None));
+                self.send_answer(frame.call, frame.request, &result);
+            }
+            Kind::Withdraw => {
+                let mut calls = self.calls.lock();
+                let request = calls.get_mut(&frame.call).and_then(|entry| entry.requests.remove(&frame.request));
+                if let Some(request) = request {
+                    request.abort();
+                }
+            }
+            Kind::Log => self.host.log(frame.request as u8, frame.payload),
+            Kind::Offers => {
+                for waiter in self.offers.lock().drain(..) {
+                    let _ = waiter.send(frame.payload.to_vec());
+                }
+            }
+            // The end of the process says it.
+            Kind::Stopped if !frame.name.is_empty() => self.host.warn(frame.name),
+            // The others are the host's, or of the start.
+            _ => {}
+        }
+    }
+
+    fn lent(&self, call: u64) -> Option<Arc<OwnCall>> {
+        self.calls.lock().get(&call).map(|entry| Arc::clone(&entry.lent))
+    }
+
+    fn answer(&self, frame: &Frame<'_>, result: Result<Vec<u8>, Failure>) {
+        let (answer, over) = {
+            let mut calls = self.calls.lock();
+            let Some(entry) = calls.get_mut(&frame.call) else {
+                return;
+            };
+            let answer = entry.answer.take();
+            (answer, if frame.request == 1 { calls.remove(&frame.call) } else { None })
+        };
+        // Before the answer is out: whoever has it may ask how many calls there are.
+        drop(over);
+        if let Some(answer) = answer {
+            let _ = answer.send(result);
+        }
+    }
+
+    fn request(self: &Arc<Self>, frame: &Frame<'_>) {
+        let (call, request) = (frame.call, frame.request);
+        let Some(lent) = self.lent(call) else {
+            let gone = Err(failed(abi::failure::CANCELLED, "the call has ended", None));
+            return self.send_answer(call, request, &gone);
+        };
+        match lent.request(frame.word, frame.payload) {
+            Requested::Ready(result) => self.send_answer(call, request, &result),
+            Requested::Later(later) => {
+                let shared = Arc::clone(self);
+                // Under the lock, so that what is answered at once is taken out after it was put in.
+                let mut calls = self.calls.lock();
+                let Some(entry) = calls.get_mut(&call) else {
+                    return;
+                };
+                let answering = self.runtime.spawn(async move {
+                    let result = later.await;
+                    if let Some(entry) = shared.calls.lock().get_mut(&call) {
+                        entry.requests.remove(&request);
+                    }
+                    shared.send_answer(call, request, &result);
+                });
+                entry.requests.insert(request, answering.abort_handle());
+            }
+        }
+    }
+
+    fn send_answer(&self, call: u64, request: u32, result: &Result<Vec<u8>, abi::Failure>) {
+        let _ = match result {
+            Ok(payload) => self.send(&Frame { request, payload, ..Frame::of(Kind::Answer, call) }),
+            Err(failure) => self.send(&Frame {
+                request,
+                word: &failure.kind,
+                name: &failure.message,
+                payload: &failure.data,
+                ..Frame::of(Kind::NoAnswer, call)
+            }),
+        };
+    }
+
+    /// The process has ended: so have its calls.
+    fn close(&self, how: &str) {
+        self.outgoing.lock().is_closed = true;
+        self.kill.cancel();
+        self.offers.lock().clear();
+        let entries = std::mem::take(&mut *self.calls.lock());
+        for entry in entries.into_values() {
+            entry.requests.values().for_each(AbortHandle::abort);
+            if let Some(answer) = entry.answer {
+                let _ = answer.send(Err(Failure::Crashed(format!("its process {how}"))));
+            }
+        }
+    }
+}
+
+fn failure_in(frame: &Frame<'_>) -> abi::Failure {
+    abi::Failure { kind: frame.word.into(), message: frame.name.into(), data: frame.payload.to_vec().into() }
+}
+
+/// Reads what the worker says, until it ends.
+async fn read_all(shared: &Arc<Shared>, received: &mut BytesMut) -> Result<(), FrameError> {
+    const CHUNK_BYTES: usize = 64 * 1024;
+    loop {
+        while let Some((frame, taken)) = Frame::read(received)? {
+            shared.take(&frame);
+            received.advance(taken);
+        }
+        received.reserve(CHUNK_BYTES);
+        if shared.stream.readable().await.is_err() {
+            return Ok(());
+        }
+        match shared.stream.try_read_buf(received) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Writes what did not fit into the socket, whenever there is room.
+async fn write_all(shared: &Shared) {
+    loop {
+        shared.to_write.notified().await;
+        if shared.stream.writable().await.is_err() {
+            return;
+        }
+        shared.write();
+    }
+}

@@ -1,0 +1,228 @@
+//! A worker process until its plugin has started: spawned, told what to open, and heard.
+
+use super::{Frame, FrameError, Kind, Opened, Opening, WORKER_COMMAND};
+use crate::plugin::lent::{LentHost, OwnHost, kept_levels};
+use bytes::{Buf as _, BytesMut};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+/// The program that is run as a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerProgram(pub PathBuf);
+
+impl Default for WorkerProgram {
+    /// This program itself: on Linux the very file that runs, even when another has taken its place.
+    fn default() -> Self {
+        if cfg!(target_os = "linux") {
+            return Self("/proc/self/exe".into());
+        }
+        Self(std::env::current_exe().unwrap_or_else(|_| "mcp-host".into()))
+    }
+}
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// No process could be made.
+    #[error("no worker process could be started")]
+    Spawn(#[source] io::Error),
+    /// It ended.
+    #[error("its process {0}")]
+    Ended(String),
+    /// It says why it cannot.
+    #[error("{0}")]
+    Refused(String),
+    /// It does not answer.
+    #[error("it did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// What it says is no message.
+    #[error("its process sent what is no message")]
+    Broken(#[from] FrameError),
+}
+
+/// A worker process, and what has come from it.
+pub(in crate::plugin) struct Worker {
+    pub(super) child: Child,
+    pub(super) stream: UnixStream,
+    pub(super) received: BytesMut,
+}
+
+impl Worker {
+    /// Starts a process that confines itself and opens a library.
+    ///
+    /// # Errors
+    /// See [`WorkerError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the process.
+    pub(in crate::plugin) async fn open(
+        program: &WorkerProgram,
+        opening: &Opening,
+        time: Duration,
+    ) -> Result<(Self, Opened), WorkerError> {
+        let mut worker = Self::spawn(program, opening)?;
+        let payload = serde_json::to_vec(opening).map_err(|error| WorkerError::Refused(error.to_string()))?;
+        let frame = Frame { payload: &payload, ..Frame::of(Kind::Open, 0) };
+        let opened = worker.told(&frame, time, |frame| match frame.kind {
+            Kind::Opened => Some(serde_json::from_slice(frame.payload).map_err(|_| FrameError::TooShort.into())),
+            _ => None,
+        });
+        let opened = opened.await?;
+        Ok((worker, opened))
+    }
+
+    /// Starts the plugin. What it says meanwhile goes to `host`. Gives what it offers.
+    ///
+    /// # Errors
+    /// See [`WorkerError`].
+    pub(in crate::plugin) async fn start(
+        &mut self,
+        config: &[u8],
+        host: &OwnHost,
+        time: Duration,
+    ) -> Result<Vec<u8>, WorkerError> {
+        let frame = Frame { request: u32::from(kept_levels()), payload: config, ..Frame::of(Kind::Start, 0) };
+        let started = self.told(&frame, time, |frame| {
+            match frame.kind {
+                Kind::Started => return Some(Ok(frame.payload.to_vec())),
+                Kind::Log => host.log(frame.request as u8, frame.payload),
+                Kind::Notify => host.notify(frame.word, frame.payload),
+                _ => {}
+            }
+            None
+        });
+        started.await
+    }
+
+    fn spawn(program: &WorkerProgram, opening: &Opening) -> Result<Self, WorkerError> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(WorkerError::Spawn)?;
+        ours.set_nonblocking(true).map_err(WorkerError::Spawn)?;
+        let mut command = Command::new(&program.0);
+        command.arg0("mcp-host").arg(WORKER_COMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
+        // A group of its own, so that Ctrl-C at a terminal reaches the host alone, which drains.
+        command.process_group(0).kill_on_drop(true);
+        if let Some(variables) = opening.confinement.environment() {
+            command.env_clear();
+            command.envs(variables.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        }
+        let child = command.spawn().map_err(WorkerError::Spawn)?;
+        let stream = UnixStream::from_std(ours).map_err(WorkerError::Spawn)?;
+        Ok(Self { child, stream, received: BytesMut::new() })
+    }
+
+    /// Tells the worker something, and listens until `hear` has heard what it waits for.
+    async fn told<T>(
+        &mut self,
+        frame: &Frame<'_>,
+        time: Duration,
+        hear: impl FnMut(&Frame<'_>) -> Option<Result<T, WorkerError>>,
+    ) -> Result<T, WorkerError> {
+        let mut bytes = Vec::new();
+        frame.write(&mut bytes);
+        let heard = tokio::time::timeout(time, async {
+            // One that has ended already says so below.
+            let _ = self.stream.write_all(&bytes).await;
+            hear_until(&mut self.stream, &mut self.received, hear).await
+        });
+        match heard.await {
+            Ok(Ok(Some(heard))) => Ok(heard),
+            Ok(Ok(None)) => Err(WorkerError::Ended(self.ending().await)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                let _ = self.child.start_kill();
+                Err(WorkerError::TimedOut(time))
+            }
+        }
+    }
+
+    /// How the process has ended, whose socket is closed.
+    pub(super) async fn ending(&mut self) -> String {
+        ending(&mut self.child).await
+    }
+}
+
+/// How a process has ended, whose socket is closed. One that has closed its socket and goes on is killed.
+pub(super) async fn ending(child: &mut Child) -> String {
+    /// How long a process may take to end that has closed its socket.
+    const MOMENT: Duration = Duration::from_millis(500);
+    match tokio::time::timeout(MOMENT, child.wait()).await {
+        Ok(Ok(status)) => told(status),
+        Ok(Err(error)) => format!("cannot be waited for: {error}"),
+        Err(_) => {
+            let _ = child.kill().await;
+            "closed its connection to the host".to_owned()
+        }
+    }
+}
+
+/// Reads frames until `hear` has heard something; nothing when the other side has ended before.
+async fn hear_until<T>(
+    stream: &mut UnixStream,
+    received: &mut BytesMut,
+    mut hear: impl FnMut(&Frame<'_>) -> Option<Result<T, WorkerError>>,
+) -> Result<Option<T>, WorkerError> {
+    loop {
+        while let Some((frame, taken)) = Frame::read(received)? {
+            if frame.kind == Kind::Refused {
+                return Err(WorkerError::Refused(frame.name.to_owned()));
+            }
+            let heard = hear(&frame);
+            received.advance(taken);
+            if let Some(heard) = heard {
+                return heard.map(Some);
+            }
+        }
+        match stream.read_buf(received).await {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Opens a library in a process that does nothing else, and ends it.
+///
+/// # Errors
+/// See [`WorkerError`].
+pub(in crate::plugin) async fn probe(
+    program: &WorkerProgram,
+    opening: &Opening,
+    time: Duration,
+) -> Result<Opened, WorkerError> {
+    let (mut worker, opened) = Worker::open(program, opening, time).await?;
+    // It has nothing to lose.
+    let _ = worker.child.kill().await;
+    Ok(opened)
+}
+
+/// How a process ended, for people.
+fn told(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal} ({})", meaning(signal)),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// What a signal means that ends a process.
+fn meaning(signal: i32) -> &'static str {
+    match signal {
+        4 => "illegal instruction",
+        5 => "trap",
+        6 => "abort",
+        7 => "bus error",
+        8 => "arithmetic error",
+        9 => "killed",
+        11 => "segmentation fault",
+        15 => "terminated",
+        24 => "its processor time is used up",
+        31 => "a forbidden system call",
+        _ => "signal",
+    }
+}

@@ -1,0 +1,306 @@
+//! Plugins in processes of their own: what a call needs works across the boundary, and what a guest breaks is its own.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use mcp_host_tests::{Host, HostBuilder, Http, Stdio, call, eventually, request, text};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::time::Duration;
+
+const WORKER: &str = "[plugins.villain]\nisolation = \"worker\"\nkill_after = \"300ms\"\nmax_faults = 1000\n";
+
+/// A host with the guest in a worker that is granted this.
+fn with_grants(grants: &str) -> HostBuilder {
+    let limits = "[limits]\ncall_timeout = \"2s\"\n";
+    Host::with(&["villain", "hello"]).config(&format!("{limits}{WORKER}[plugins.villain.grants]\n{grants}"))
+}
+
+#[track_caller]
+fn tool(client: &mut Stdio, tool: &str, arguments: Value) -> Value {
+    client.ask(&call(1, tool, arguments))
+}
+
+/// What a tool says: its text, whether it went well or not.
+#[track_caller]
+fn said(client: &mut Stdio, name: &str, arguments: Value) -> String {
+    let reply = tool(client, name, arguments);
+    text(&reply).to_owned()
+}
+
+#[track_caller]
+fn assert_refused(said: &str) {
+    let refused = ["PermissionDenied", "Operation not permitted", "Permission denied"];
+    assert!(refused.iter().any(|word| said.contains(word)), "it was not refused: {said}");
+}
+
+#[track_caller]
+fn assert_unaffected(client: &mut Stdio) {
+    assert_eq!(said(client, "greet", json!({"name": "you"})), "Hello, you!");
+    assert_eq!(said(client, "works", json!({})), "works", "the guest itself is started again");
+}
+
+fn health(client: &Http, plugin: &str) -> Value {
+    let detail = client.get("/health/detailed").json();
+    detail["plugins"].as_array().unwrap().iter().find(|it| it["name"] == plugin).unwrap().clone()
+}
+
+#[test]
+fn what_ends_a_worker_ends_its_calls_with_the_reason_and_nothing_else() {
+    let (mut host, mut client) = with_grants("memory = \"256MiB\"").serve_stdio();
+    client.initialize("2025-11-25");
+    for (name, reason) in [
+        ("segfault", "its process was ended by signal 11 (segmentation fault)"),
+        ("abort", "its process was ended by signal 6 (abort)"),
+        ("exit", "its process ended with exit code 0"),
+        ("overflow_stack", "its process was ended by signal 11 (segmentation fault)"),
+    ] {
+        let reply = tool(&mut client, name, json!({}));
+        assert_eq!(reply["error"]["code"], -32603, "{name}: {reply}");
+        assert_eq!(reply["error"]["message"], format!("plugin 'villain' failed: {reason}"), "{name}");
+        assert_unaffected(&mut client);
+    }
+    let reply = tool(&mut client, "allocate", json!({"mebibytes": 1024}));
+    assert_eq!(reply["error"]["message"], "plugin 'villain' failed: its process was ended by signal 6 (abort)");
+    assert_unaffected(&mut client);
+    assert_eq!(said(&mut client, "allocate", json!({"mebibytes": 16})), "16 MiB", "within its bound");
+    assert!(host.is_running());
+}
+
+#[test]
+fn a_worker_that_is_killed_loses_its_own_calls_and_comes_back() {
+    let (host, mut client) = with_grants("").serve_both();
+    client.initialize("2025-11-25");
+    let process = said(&mut client, "process", json!({}));
+    client.send(&call(7, "loop_blocking", json!({})));
+    eventually("the call", || (health(&host.http(), "villain")["calls"] == 1).then_some(()));
+    assert!(std::process::Command::new("kill").args(["-9", &process]).status().unwrap().success());
+    let reply = client.receive();
+    assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(7), &json!(-32603)));
+    assert_eq!(reply["error"]["message"], "plugin 'villain' failed: its process was ended by signal 9 (killed)");
+    assert_unaffected(&mut client);
+    assert_ne!(said(&mut client, "process", json!({})), process);
+    assert_eq!(health(&host.http(), "villain")["restarts"], 1);
+}
+
+#[test]
+fn a_call_that_never_ends_costs_its_process_its_life() {
+    for name in ["loop_inline", "loop_blocking"] {
+        let (host, mut client) = with_grants("").serve_stdio();
+        client.initialize("2025-11-25");
+        let process = said(&mut client, "process", json!({}));
+        client.send(&call(7, name, json!({})));
+        // One that holds the thread that reads does not hold the others up.
+        for _ in 0..20 {
+            assert_eq!(said(&mut client, "works", json!({})), "works");
+        }
+        let reply = client.receive();
+        assert_eq!(reply["error"]["message"], "plugin 'villain' did not answer within 2s", "{name}");
+        host.wait_for_log("a call did not end that nobody waits for: its process is killed");
+        assert_unaffected(&mut client);
+        assert_ne!(said(&mut client, "process", json!({})), process, "{name}");
+    }
+}
+
+#[test]
+fn a_guest_asks_its_host_in_the_middle_of_an_inline_function() {
+    let (_host, mut client) = with_grants("").serve_stdio();
+    client.initialize("2025-11-25");
+    for _ in 0..100 {
+        assert_eq!(said(&mut client, "who", json!({})), "harness");
+    }
+    assert_eq!(said(&mut client, "close_stdout", json!({})), "closed");
+    assert_unaffected(&mut client);
+}
+
+#[test]
+fn several_workers_share_the_calls_and_one_that_ends_is_not_missed() {
+    let config = format!("{WORKER}workers = 3\n");
+    let (host, mut client) = Host::with(&["villain", "hello"]).config(&config).serve_both();
+    client.initialize("2025-11-25");
+    let processes: std::collections::BTreeSet<String> =
+        (0..9).map(|_| said(&mut client, "process", json!({}))).collect();
+    assert_eq!(processes.len(), 3);
+    let first = processes.first().unwrap();
+    assert!(std::process::Command::new("kill").args(["-9", first]).status().unwrap().success());
+    eventually("its restart", || (health(&host.http(), "villain")["restarts"] == 1).then_some(()));
+    for _ in 0..9 {
+        assert_ne!(&said(&mut client, "process", json!({})), first);
+    }
+}
+
+#[test]
+fn workers_end_with_their_host_however_it_ends() {
+    let (host, mut client) = with_grants("").serve_stdio();
+    client.initialize("2025-11-25");
+    let process = said(&mut client, "process", json!({}));
+    let _builder = host.kill();
+    let gone = || std::path::Path::new(&format!("/proc/{process}")).exists().then_some(()).is_none().then_some(());
+    eventually("the worker's end", gone);
+}
+
+#[test]
+fn files_need_a_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["read", "write", "none"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("file"), name).unwrap();
+    }
+    let grants = format!("read = [{:?}]\nwrite = [{:?}]\n", path("read"), path("write"));
+    let (_host, mut client) = with_grants(&grants).serve_stdio();
+    client.initialize("2025-11-25");
+    let read = |client: &mut Stdio, name: &str| said(client, "read_file", json!({"path": path(name)}));
+    let write = |client: &mut Stdio, name: &str| said(client, "write_file", json!({"path": path(name)}));
+    assert_eq!(read(&mut client, "read/file"), "read");
+    assert_eq!(read(&mut client, "write/file"), "write");
+    assert_eq!(write(&mut client, "write/other"), "written");
+    assert_refused(&read(&mut client, "none/file"));
+    assert_refused(&write(&mut client, "read/other"));
+    assert_refused(&write(&mut client, "none/other"));
+    assert_refused(&said(&mut client, "read_file", json!({"path": "/etc/passwd"})));
+    assert_refused(&said(&mut client, "read_file", json!({"path": "/proc/1/environ"})));
+}
+
+#[test]
+fn its_own_file_is_not_its_to_write() {
+    let builder = with_grants("env = [\"OWN_FILE\"]\n").environment("OWN_FILE", "/nowhere");
+    let staged = builder.plugins().parent().unwrap().join("state/staged");
+    let (host, mut client) = builder.serve_stdio();
+    client.initialize("2025-11-25");
+    let own = std::fs::read_dir(staged).unwrap().map(|it| it.unwrap().path());
+    for file in own {
+        assert_refused(&said(&mut client, "write_file", json!({"path": file})));
+    }
+    assert_refused(&said(&mut client, "write_file", json!({"path": host.folder().join("plugins/libvillain.so")})));
+    assert_unaffected(&mut client);
+}
+
+#[test]
+fn the_network_needs_a_grant() {
+    let (open, closed) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let (open_port, closed_port) = (port(&open), port(&closed));
+    let free = port(&TcpListener::bind("127.0.0.1:0").unwrap());
+    let connect = |client: &mut Stdio, port: u16| said(client, "connect", json!({"port": port}));
+    let listen = |client: &mut Stdio, port: u16| said(client, "listen", json!({"port": port}));
+
+    let (_host, mut client) = with_grants("").serve_stdio();
+    client.initialize("2025-11-25");
+    assert_refused(&connect(&mut client, open_port));
+    assert_refused(&listen(&mut client, free));
+    assert_refused(&said(&mut client, "send_udp", json!({})));
+
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let _unix = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let ports = format!("connect = [{open_port}]\nlisten = [{free}]\nread = [{:?}]\n", folder.path());
+    let (_host, mut client) = with_grants(&ports).serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(connect(&mut client, open_port), "connected");
+    assert_refused(&connect(&mut client, closed_port));
+    assert_eq!(listen(&mut client, free), "listening");
+    assert_refused(&listen(&mut client, 0));
+    assert_refused(&said(&mut client, "send_udp", json!({})));
+    assert_refused(&said(&mut client, "connect_unix", json!({"path": socket})));
+
+    let (_host, mut client) = with_grants(&format!("connect = [{open_port}]\nudp = true\n")).serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(said(&mut client, "send_udp", json!({})), "bound");
+    assert_refused(&connect(&mut client, closed_port));
+
+    let (_host, mut client) = with_grants("network = \"on\"").serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(connect(&mut client, closed_port), "connected");
+    assert_eq!(listen(&mut client, 0), "listening");
+    assert_eq!(said(&mut client, "send_udp", json!({})), "bound");
+}
+
+#[test]
+fn other_processes_need_a_grant() {
+    let (_host, mut client) = with_grants("").serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(said(&mut client, "fork", json!({"count": 20})), "0 started");
+    assert_refused(&said(&mut client, "run", json!({"program": "/bin/echo"})));
+
+    let (_host, mut client) = with_grants("subprocesses = [\"/bin/echo\"]").serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(said(&mut client, "run", json!({"program": "/bin/echo"})), "hello");
+    assert_refused(&said(&mut client, "run", json!({"program": "/bin/cat"})));
+}
+
+#[test]
+fn the_environment_needs_a_grant() {
+    let builder = with_grants("env = [\"GRANTED\"]").environment("GRANTED", "yes").environment("SECRET", "hunter2");
+    let (_host, mut client) = builder.serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(said(&mut client, "environment", json!({"name": "GRANTED"})), "yes");
+    assert_eq!(said(&mut client, "environment", json!({"name": "SECRET"})), "not set");
+}
+
+#[test]
+fn files_and_time_have_bounds() {
+    let (host, mut client) = with_grants("files = 32\ncpu_time = \"1s\"").serve_stdio();
+    client.initialize("2025-11-25");
+    assert_eq!(said(&mut client, "open_files", json!({"count": 8})), "8 files");
+    assert!(said(&mut client, "open_files", json!({"count": 64})).contains("Too many open files"));
+    let reply = tool(&mut client, "compute", json!({"seconds": 20}));
+    let message = reply["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("plugin 'villain' failed: its process was ended by signal"), "{message}");
+    host.wait_for_log("it is started again");
+    assert_unaffected(&mut client);
+}
+
+#[test]
+fn the_report_says_what_is_enforced() {
+    let host = with_grants("connect = [443]").serve_http();
+    let villain = health(&host.http(), "villain");
+    assert_eq!((&villain["isolation"], &villain["not_enforced"]), (&json!("worker"), &Value::Null), "{villain}");
+    assert_eq!(villain["state"], "ready");
+}
+
+#[test]
+fn a_grant_that_cannot_be_is_named() {
+    let host = with_grants("read = [\"/no/such/folder\"]").serve_http();
+    let villain = health(&host.http(), "villain");
+    assert_eq!(villain["state"], "refused");
+    let reason = villain["reason"].as_str().unwrap();
+    assert!(reason.contains("the granted path /no/such/folder cannot be opened"), "{reason}");
+}
+
+#[test]
+fn everything_that_a_call_needs_works_in_a_worker() {
+    let config = "[plugins.everything]\nisolation = \"worker\"\n[plugins.guest]\nisolation = \"worker\"";
+    let (host, mut client) = Host::with(&["everything", "guest"]).config(config).serve_stdio();
+    client.initialize("2025-11-25");
+    // Progress and logs come before the answer, in their order.
+    let meta = json!({"name": "test_tool_with_progress", "arguments": {}, "_meta": {"progressToken": "p"}});
+    client.send(&request(1, "tools/call", meta));
+    let mut told = Vec::new();
+    let reply = loop {
+        let message = client.receive();
+        if message["id"] == 1 {
+            break message;
+        }
+        told.push(message["params"]["progress"].clone());
+    };
+    assert_eq!(told, [json!(0.0), json!(50.0), json!(100.0)], "{reply}");
+    // A question goes to the client and its answer to the function.
+    client.send(&call(2, "test_elicitation", json!({"message": "Who?"})));
+    let asked = client.receive();
+    assert_eq!(asked["method"], "elicitation/create");
+    let answer = json!({"action": "accept", "content": {"username": "ada", "email": "a@b.c"}});
+    client.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": answer}));
+    let reply = client.receive();
+    assert!(text(&reply).contains("ada"), "{reply}");
+    // What it logs, and a panic, go to the operator with plugin and call.
+    assert_eq!(said(&mut client, "logs", json!({})), "logged");
+    host.wait_for_log("told to the operator");
+    let reply = tool(&mut client, "panics_in_future", json!({}));
+    assert_eq!(reply["error"]["message"], "plugin 'guest' failed: it panicked");
+    host.wait_for_log("panicked in a future");
+    // A cancelled call ends inside.
+    client.send(&call(3, "panics_in_drop", json!({"ms": 60_000})));
+    client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}}));
+    host.wait_for_log("panicked in drop");
+    assert_eq!(client.receive_within(Duration::from_millis(50)), None);
+}

@@ -1,0 +1,495 @@
+//! The life of a plugin while the host serves: found, replaced, refused, taken out, retired; and who may be loaded at all.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use mcp_host_tests::{
+    Host, HostBuilder, Http, call, compile_c, eventually, plugin_file, put, request, stateless_call, text,
+    version_bytes, version_text,
+};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const FAST: &str = "[watch]\nsettle = \"20ms\"\n";
+
+fn health(client: &Http, plugin: &str) -> Option<Value> {
+    let detail = client.get("/health/detailed").json();
+    detail["plugins"].as_array().unwrap().iter().find(|it| it["name"] == plugin).cloned()
+}
+
+#[track_caller]
+fn wait_for_state(host: &Host, plugin: &str, state: &str) -> Value {
+    eventually(&format!("'{plugin}' to be {state}"), || {
+        health(&host.http(), plugin).filter(|found| found["state"] == state)
+    })
+}
+
+/// A host with the first version of a plugin.
+fn versioned(config: &str) -> HostBuilder {
+    let builder = Host::with(&["hello"]).config(&format!("{FAST}{config}"));
+    put(&builder.plugins(), "versioned.so", &version_bytes(1));
+    builder
+}
+
+#[track_caller]
+fn version(client: &Http) -> String {
+    text(&client.ask(&call(1, "version", json!({})))).to_owned()
+}
+
+/// Swaps a plugin under callers of both eras: none fails, and none that asks after a swap was announced gets an older version.
+fn swap_under_load(config: &str) {
+    const SWAPS: usize = 8;
+    const CALLERS: usize = 16;
+    let host = versioned(config).serve_http();
+    let mut first = host.http();
+    first.initialize("2025-11-25");
+    let mut news = first.get_stream(None);
+    let announced = AtomicUsize::new(1);
+    let (over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let (host, announced, over, calls) = (&host, &announced, &over, &calls);
+            scope.spawn(move || {
+                let mut client = host.http();
+                client.initialize("2025-11-25");
+                while !over.load(Ordering::Relaxed) {
+                    let at_least = announced.load(Ordering::SeqCst);
+                    let tool = if caller % 4 == 0 { "slow_version" } else { "version" };
+                    let arguments = if caller % 4 == 0 { json!({"ms": 30}) } else { json!({}) };
+                    let reply = if caller % 2 == 0 {
+                        client.ask(&call(1, tool, arguments))
+                    } else {
+                        client.ask_stateless(&stateless_call(1, tool, arguments))
+                    };
+                    let told = text(&reply).to_owned();
+                    assert!(told >= version_text(at_least), "{told} after {at_least} was announced");
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for number in 2..2 + SWAPS {
+            put(&host.folder().join("plugins"), "versioned.so", &version_bytes(number));
+            let told = news.next_message();
+            assert_eq!(told["method"], "notifications/tools/list_changed");
+            announced.store(number, Ordering::SeqCst);
+        }
+        let before = calls.load(Ordering::Relaxed);
+        eventually("calls after the last swap", || (calls.load(Ordering::Relaxed) > before + 50).then_some(()));
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(version(&first), version_text(1 + SWAPS));
+    let gone = || health(&host.http(), "versioned").filter(|it| it["draining_generations"] == 0);
+    let last = eventually("the end of the others", gone);
+    assert_eq!(last["generation"], 1 + SWAPS);
+}
+
+#[test]
+fn a_plugin_is_swapped_under_load_in_process() {
+    swap_under_load("");
+}
+
+#[test]
+fn a_plugin_is_swapped_under_load_in_a_worker() {
+    swap_under_load("[plugins.versioned]\nisolation = \"worker\"\n");
+}
+
+#[test]
+fn both_eras_hear_of_a_swap_once() {
+    let host = versioned("").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let mut stateful = client.get_stream(None);
+    let listen = json!({"notifications": {"toolsListChanged": true}});
+    let mut stateless = client.stream_stateless(&mcp_host_tests::stateless(7, "subscriptions/listen", listen));
+    assert_eq!(stateless.next_message()["method"], "notifications/subscriptions/acknowledged");
+    for number in 2..5 {
+        put(&host.folder().join("plugins"), "versioned.so", &version_bytes(number));
+        for told in [stateful.next_message(), stateless.next_message()] {
+            assert_eq!(told["method"], "notifications/tools/list_changed");
+        }
+        assert_eq!(version(&client), version_text(number), "it is served when it is announced");
+    }
+    // Nothing was told twice: the next thing that is told is of another swap.
+    put(&host.folder().join("plugins"), "libeverything.so", &fs::read(plugin_file("everything")).unwrap());
+    let mut kinds: Vec<String> = Vec::new();
+    while !kinds.iter().any(|kind| kind.contains("prompts")) {
+        kinds.push(stateful.next_message()["method"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(kinds.iter().filter(|kind| kind.contains("tools")).count(), 1, "{kinds:?}");
+}
+
+#[test]
+fn a_version_that_cannot_be_served_leaves_the_old_one() {
+    let host = versioned("").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let bytes = version_bytes(2);
+    // Written in place, and cut short.
+    fs::write(host.folder().join("plugins/versioned.so"), &bytes[..bytes.len() / 2]).unwrap();
+    let told = eventually("the refusal", || health(&client, "versioned").filter(|it| it["reason"].is_string()));
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.starts_with("its newest file is refused, the one before is served: it is truncated"), "{reason}");
+    assert_eq!(version(&client), version_text(1));
+    put(&host.folder().join("plugins"), "versioned.so", &bytes);
+    eventually("the second version", || (version(&client) == version_text(2)).then_some(()));
+}
+
+#[test]
+fn a_version_that_does_not_start_leaves_the_old_one_and_is_told() {
+    let config = format!("{FAST}[plugins.guest]\nallow = [\"works\"]\n");
+    let builder = Host::with(&["guest"]).config(&config);
+    let file = builder.folder_path().join("config.toml");
+    let mut host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let text_of = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text_of}[plugins.guest.config]\nstart = \"fail\"\n")).unwrap();
+    let reason = "its newest file is refused, the one before is served: it did not start: there is no coffee";
+    let told = || health(&host.http(), "guest").filter(|it| it["reason"] == reason);
+    assert_eq!(eventually("the refusal", told)["state"], "ready");
+    assert_eq!(text(&client.ask(&call(1, "works", json!({})))), "works");
+    assert!(host.is_running());
+}
+
+#[test]
+fn files_come_and_go() {
+    let host = Host::with(&["hello"]).config(FAST).serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let plugins = host.folder().join("plugins");
+    put(&plugins, "versioned.so", &version_bytes(3));
+    wait_for_state(&host, "versioned", "ready");
+    assert_eq!(version(&client), version_text(3));
+    // The same plugin in another file, at once.
+    fs::rename(plugins.join("versioned.so"), plugins.join("other.so")).unwrap();
+    eventually("the other file", || {
+        client.get("/health/detailed").json().to_string().contains("\"generation\":1").then_some(())
+    });
+    assert_eq!(version(&client), version_text(3));
+    fs::remove_file(plugins.join("other.so")).unwrap();
+    eventually("its end", || health(&host.http(), "versioned").is_none().then_some(()));
+    let reply = client.ask(&call(1, "version", json!({})));
+    assert_eq!(reply["error"]["code"], -32602, "{reply}");
+    let left: Vec<_> = fs::read_dir(host.folder().join("state/staged")).unwrap().collect();
+    assert_eq!(left.len(), 1, "its copy is gone too");
+}
+
+#[test]
+fn a_file_that_is_being_written_is_left_until_it_is_whole() {
+    use std::io::Write as _;
+    let host = Host::with(&["hello"]).config("[watch]\nsettle = \"150ms\"\n").serve_http();
+    let bytes = version_bytes(5);
+    let mut file = fs::File::create(host.folder().join("plugins/versioned.so")).unwrap();
+    for part in bytes.chunks(bytes.len() / 20 + 1) {
+        file.write_all(part).unwrap();
+        file.flush().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(file);
+    wait_for_state(&host, "versioned", "ready");
+    assert!(!host.log().contains("truncated"), "no part of it was read");
+}
+
+#[test]
+fn a_signal_and_a_changed_file_apply_what_the_operator_says_of_plugins() {
+    let builder = versioned("[plugins.hello]\nprefix = \"one_\"\n");
+    let file = builder.folder_path().join("config.toml");
+    let host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let greets = |client: &Http, name: &str| {
+        client.ask(&call(1, name, json!({"name": "you"})))["result"]["content"][0]["text"] == "Hello, you!"
+    };
+    assert!(greets(&client, "one_greet"));
+    let text_of = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text_of.replace("one_", "two_")).unwrap();
+    eventually("the new prefix", || greets(&client, "two_greet").then_some(()));
+    // A file that cannot be changes nothing.
+    fs::write(&file, text_of.replace("prefix", "prefax")).unwrap();
+    host.wait_for_log("the one before holds");
+    assert!(greets(&client, "two_greet"));
+    fs::write(&file, text_of.replace("prefix = \"one_\"", "enabled = false")).unwrap();
+    host.signal("HUP");
+    wait_for_state(&host, "hello", "disabled");
+    assert!(!greets(&client, "two_greet"));
+    assert_eq!(version(&client), version_text(1), "the others stay");
+    assert_eq!(health(&client, "versioned").unwrap()["generation"], 1, "and are not loaded again");
+}
+
+#[test]
+fn without_a_watch_a_signal_is_all_it_takes() {
+    let builder = Host::with(&["hello"]).config("[watch]\nenabled = false\n");
+    put(&builder.plugins(), "versioned.so", &version_bytes(1));
+    let host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    put(&host.folder().join("plugins"), "versioned.so", &version_bytes(2));
+    host.signal("HUP");
+    eventually("the second version", || (version(&client) == version_text(2)).then_some(()));
+}
+
+/// C of a library that does something when it is opened.
+fn with_constructor(body: &str) -> String {
+    let metadata = json!({
+        "format": 1, "name": "crafted", "version": "1.0.0", "description": "", "abi": "abi_stable-0.11", "level": 1,
+        "api": "1.0.0", "panic": "unwind",
+    })
+    .to_string();
+    format!(
+        "#include <stdlib.h>\n#include <unistd.h>\n#include <fcntl.h>\n#include <sys/socket.h>\n\
+         struct section {{ char magic[8]; unsigned length; char json[4000]; }};\n\
+         __attribute__((used, section(\".mcp_plugin\"))) const struct section MCP_PLUGIN_METADATA =\n\
+         {{ \"MCPPLUG\", {}, {metadata:?} }};\nchar _mcp_plugin_root[4096] = {{1}};\n\
+         __attribute__((constructor)) void run(void) {{ {body} }}\n",
+        metadata.len()
+    )
+}
+
+#[test]
+fn what_does_harm_when_it_is_opened_is_put_aside_before_it_can() {
+    for (body, reason) in [
+        ("*(volatile int *)8 = 1;", "when it was opened, its process was ended by signal 11 (segmentation fault)"),
+        ("abort();", "when it was opened, its process was ended by signal 6 (abort)"),
+        ("exit(0);", "when it was opened, its process ended with exit code 0"),
+        ("for (;;) pause();", "when it was opened, that did not end within 1s"),
+    ] {
+        let builder = Host::with(&["hello"]).config("[limits]\nstart_timeout = \"1s\"\n");
+        compile_c(&with_constructor(body), &builder.plugins().join("bad.so"), &[]);
+        let mut host = builder.serve_http();
+        let mut client = host.http();
+        client.initialize("2025-11-25");
+        let bad = health(&client, "crafted").unwrap();
+        assert_eq!(bad["state"], "quarantined", "{body}: {bad}");
+        let told = bad["reason"].as_str().unwrap();
+        assert!(told.starts_with(&format!("it is in quarantine: {reason};")), "{body}: {told}");
+        assert_eq!(text(&client.ask(&call(1, "greet", json!({"name": "you"})))), "Hello, you!");
+        assert!(host.is_running());
+    }
+}
+
+#[test]
+fn what_is_opened_the_first_time_can_change_nothing() {
+    let trace = std::env::temp_dir().join(format!("mcp-host-trace-{}", std::process::id()));
+    let body = format!(
+        "int made = open({:?}, O_CREAT | O_WRONLY, 0600); int net = socket(AF_INET, SOCK_STREAM, 0); int child = fork();\n\
+         if (child == 0) _exit(0);\n if (made >= 0 || net >= 0 || child > 0) abort();",
+        trace.to_str().unwrap()
+    );
+    let builder = Host::with(&["hello"]);
+    compile_c(&with_constructor(&body), &builder.plugins().join("bad.so"), &[]);
+    let host = builder.serve_http();
+    // All three were denied: it went on, and ends there because its header is none.
+    let reason = health(&host.http(), "crafted").unwrap()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("its ABI header is not readable"), "{reason}");
+    assert!(!trace.exists());
+}
+
+/// Runs the host's own program beside a host.
+fn run(builder: &HostBuilder, words: &[&str]) -> Output {
+    builder.command(words).output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_verdict_is_kept_and_cleared_by_name() {
+    let builder = Host::with(&["hello"]).config(FAST);
+    let bad = builder.plugins().join("bad.so");
+    // It fails as long as there is no file beside it.
+    let flag = builder.plugins().join("flag");
+    compile_c(&with_constructor(&format!("if (access({:?}, F_OK)) abort();", flag.to_str().unwrap())), &bad, &[]);
+    let first = builder.serve_http();
+    assert_eq!(health(&first.http(), "crafted").unwrap()["state"], "quarantined");
+    fs::write(flag, "").unwrap();
+    let builder = first.kill();
+    let listed = printed(&run(&builder, &["list"]));
+    assert!(listed.contains("crafted 1.0.0 (quarantined)"), "{listed}");
+    let host = builder.serve_http();
+    let told = health(&host.http(), "crafted").unwrap()["reason"].as_str().unwrap().to_owned();
+    assert!(told.contains("signal 6 (abort)"), "it is not opened again: {told}");
+    let config = host.folder().join("config.toml");
+    let mut clear = Command::new(mcp_host_tests::artifact("mcp-host"));
+    clear.args(["plugins", "clear", "crafted", "--config"]).arg(&config).arg("--plugins-dir").arg(host.folder());
+    assert_eq!(printed(&clear.output().unwrap()), "1 verdict on 'crafted' is forgotten\n");
+    eventually("another try", || {
+        let told = health(&host.http(), "crafted")?["reason"].as_str()?.to_owned();
+        told.contains("its ABI header is not readable").then_some(())
+    });
+}
+
+#[test]
+fn only_pinned_files_are_opened_where_that_is_said() {
+    let sums = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("f"), bytes).unwrap();
+        let sum = Command::new("sha256sum").arg(folder.path().join("f")).output().unwrap();
+        String::from_utf8(sum.stdout).unwrap()[..64].to_owned()
+    };
+    let pin = sums(&version_bytes(1));
+    let host = versioned(&format!("[plugins.versioned]\ntrust = \"pinned\"\nsha256 = [\"{pin}\"]\n")).serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    assert_eq!(version(&client), version_text(1));
+    put(&host.folder().join("plugins"), "versioned.so", &version_bytes(2));
+    let refused = eventually("the refusal", || {
+        health(&client, "versioned").filter(|it| it["reason"].as_str().is_some_and(|it| it.contains("is not pinned")))
+    });
+    let told = format!("its SHA-256 is {}, which is not pinned", sums(&version_bytes(2)));
+    assert!(refused["reason"].as_str().unwrap().ends_with(&told), "{refused}");
+    assert_eq!(version(&client), version_text(1), "the one before is served");
+}
+
+#[test]
+fn only_signed_files_are_opened_where_that_is_said() {
+    let keys = tempfile::tempdir().unwrap();
+    let path = |name: &str| keys.path().join(name).to_str().unwrap().to_owned();
+    let host = |words: &[&str]| Command::new(mcp_host_tests::artifact("mcp-host")).args(words).output().unwrap();
+    let made = printed(&host(&["keygen", &path("own")]));
+    let trusted = made.lines().find(|line| line.starts_with("trusted_keys")).unwrap();
+    assert!(host(&["keygen", &path("other")]).status.success());
+    assert!(!host(&["keygen", &path("own")]).status.success(), "a key is not overwritten");
+    let builder = Host::with(&["hello"]).config(&format!("{trusted}\n{FAST}[plugins.versioned]\ntrust = \"signed\"\n"));
+    let file: PathBuf = builder.plugins().join("versioned.so");
+    put(&builder.plugins(), "versioned.so", &version_bytes(1));
+    let served = builder.serve_http();
+    let mut client = served.http();
+    client.initialize("2025-11-25");
+    let reason = || health(&served.http(), "versioned").unwrap()["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(reason().contains("it has no signature: put one beside it, as versioned.so.minisig"), "{}", reason());
+    let file = file.to_str().unwrap();
+    assert!(host(&["sign", file, "--key", &path("other.key")]).status.success());
+    eventually("the other key to be refused", || reason().contains("not that of a trusted key").then_some(()));
+    assert!(host(&["sign", file, "--key", &path("own.key")]).status.success());
+    wait_for_state(&served, "versioned", "ready");
+    assert_eq!(version(&client), version_text(1));
+    assert_eq!(printed(&host(&["verify", file, "--key", &path("own.pub")])), format!("{file}: signed with this key\n"));
+    assert!(!host(&["verify", file, "--key", &path("other.pub")]).status.success());
+    // Another file under the old signature.
+    put(&served.folder().join("plugins"), "versioned.so", &version_bytes(2));
+    eventually("the new file to be refused", || reason().contains("not that of a trusted key").then_some(()));
+    assert_eq!(version(&client), version_text(1));
+}
+
+#[test]
+fn locked_definitions_are_served_when_they_are_approved() {
+    let builder = versioned("[plugins.versioned]\ndefinitions = \"locked\"\n");
+    let locked = run(&builder, &["lock"]);
+    assert!(printed(&locked).trim().ends_with("mcp-host.lock"), "{}", printed(&locked));
+    let host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    assert_eq!(version(&client), version_text(1));
+    // The words of one tool change with the version; the other's do not.
+    put(&host.folder().join("plugins"), "versioned.so", &version_bytes(2));
+    eventually("the second version", || {
+        let reply = client.ask(&call(1, "slow_version", json!({"ms": 0})));
+        (text(&reply) == version_text(2)).then_some(())
+    });
+    let reply = client.ask(&call(1, "version", json!({})));
+    assert_eq!(reply["error"]["code"], -32602, "{reply}");
+    let problem = client.get("/health/detailed").json()["problems"][0].as_str().unwrap().to_owned();
+    assert!(
+        problem.starts_with("tool 'version' of plugin 'versioned' is withheld: its definition is not the one"),
+        "{problem}"
+    );
+    let approve = |words: &[&str]| {
+        let config = host.folder().join("config.toml");
+        let mut command = Command::new(mcp_host_tests::artifact("mcp-host"));
+        command.arg("approve").args(words).arg("--config").arg(config);
+        command.arg("--plugins-dir").arg(host.folder().join("plugins")).stdin(std::process::Stdio::null());
+        printed(&command.output().unwrap())
+    };
+    let shown = approve(&["versioned"]);
+    assert!(shown.contains("    - Says its version, which is VERSION-000001."), "{shown}");
+    assert!(shown.contains("    + Says its version, which is VERSION-000002."), "{shown}");
+    assert!(shown.contains("nothing was approved"), "{shown}");
+    assert!(approve(&["versioned", "--yes"]).ends_with("approved\n"));
+    eventually("what was approved", || {
+        let reply = client.ask(&call(1, "version", json!({})));
+        (reply["result"]["content"][0]["text"] == version_text(2)).then_some(())
+    });
+}
+
+#[test]
+fn a_tool_that_fails_again_and_again_is_out_and_its_siblings_stay() {
+    let config = format!("{FAST}[plugins.guest]\nmax_faults = 3\nretry_after = \"400ms\"\n");
+    let host = Host::with(&["guest", "hello"]).config(&config).serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let mut news = client.get_stream(None);
+    for _ in 0..3 {
+        let reply = client.ask(&call(1, "panics", json!({"secret": "s"})));
+        assert_eq!(reply["error"]["message"], "plugin 'guest' failed: it panicked");
+    }
+    assert_eq!(news.next_message()["method"], "notifications/tools/list_changed");
+    let reply = client.ask(&call(1, "panics", json!({"secret": "s"})));
+    assert!(reply["error"]["message"].as_str().unwrap().starts_with("unknown tool 'panics'"), "{reply}");
+    assert_eq!(text(&client.ask(&call(1, "works", json!({})))), "works");
+    let guest = health(&client, "guest").unwrap();
+    assert_eq!(
+        (&guest["state"], &guest["reason"]),
+        (&json!("ready"), &json!("tool 'panics' is out: it panicked; it is tried again"))
+    );
+    // It is tried again; the first fault takes it out at once, for longer.
+    assert_eq!(news.next_message()["method"], "notifications/tools/list_changed");
+    let reply = client.ask(&call(1, "panics", json!({"secret": "s"})));
+    assert_eq!(reply["error"]["message"], "plugin 'guest' failed: it panicked");
+    assert_eq!(news.next_message()["method"], "notifications/tools/list_changed");
+    assert!(!client.ask(&request(2, "tools/list", json!({}))).to_string().contains("\"panics\""));
+}
+
+#[test]
+fn a_plugin_with_too_many_versions_goes_to_a_worker() {
+    let host = versioned("[plugins.versioned]\nmax_resident = 2\n").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    for number in 2..5 {
+        put(&host.folder().join("plugins"), "versioned.so", &version_bytes(number));
+        eventually("the next version", || (version(&client) == version_text(number)).then_some(()));
+    }
+    let told = health(&client, "versioned").unwrap();
+    assert_eq!((&told["isolation"], &told["resident_generations"]), (&json!("worker"), &json!(2)));
+    host.wait_for_log("the next one goes to a worker process");
+}
+
+#[test]
+fn an_old_version_that_comes_back_starts_in_an_image_of_its_own() {
+    let host = versioned("").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    for number in [2, 1, 2, 1] {
+        put(&host.folder().join("plugins"), "versioned.so", &version_bytes(number));
+        eventually("the version", || (version(&client) == version_text(number)).then_some(()));
+    }
+    let maps = fs::read_to_string(format!("/proc/{}/maps", host.id())).unwrap();
+    let mut images: Vec<&str> = maps.lines().filter(|line| line.contains("staged")).collect();
+    images.retain(|line| line.contains(" r-xp ") || line.contains("r-xp"));
+    assert_eq!(images.len(), 1 + 5, "one image for each generation, and that of the other plugin");
+}
+
+#[test]
+fn a_copy_that_was_swapped_after_the_check_is_never_loaded() {
+    let host = versioned("").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    // Whoever may write into the private folder changes what was staged: it is made anew from what was judged.
+    let staged = host.folder().join("state/staged");
+    for file in fs::read_dir(&staged).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    put(&host.folder().join("plugins"), "versioned.so", &version_bytes(2));
+    eventually("the second version", || (version(&client) == version_text(2)).then_some(()));
+    let builder = host.kill();
+    for file in fs::read_dir(&staged).unwrap() {
+        fs::write(file.unwrap().path(), "something else").unwrap();
+    }
+    let again = builder.serve_http();
+    let mut client = again.http();
+    client.initialize("2025-11-25");
+    assert_eq!(version(&client), version_text(2));
+}
