@@ -122,8 +122,11 @@ impl Link {
         let _ = self.0.send(&Frame { request, ..Frame::of(Kind::Stop, 0) });
         let shared = Arc::clone(&self.0);
         self.0.runtime.spawn(async move {
-            tokio::time::sleep(grace + Duration::from_millis(100)).await;
-            shared.kill.cancel();
+            tokio::select! {
+                // It has ended; whoever waits on would keep its socket.
+                () = shared.kill.cancelled() => {}
+                () = tokio::time::sleep(grace + Duration::from_millis(100)) => shared.kill.cancel(),
+            }
         });
     }
 }
