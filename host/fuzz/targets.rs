@@ -145,3 +145,33 @@ pub(crate) fn request_state(bytes: &[u8]) {
     let taken = rounds.retry(&RequestMeta::of(Some(&params)), beginning, || Subject::of("tools/call", None));
     assert!(taken.is_err());
 }
+
+/// What a worker process sends: frames are read one after the other, and are written as they were read.
+pub(crate) fn frame(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Ok(Some((frame, taken))) = plugin::Frame::read(rest) {
+        let mut written = Vec::new();
+        frame.write(&mut written);
+        assert_eq!(written, rest[..taken]);
+        rest = &rest[taken..];
+    }
+}
+
+/// Files of approved definitions: one that is read differs from nothing more than itself.
+pub(crate) fn lock(bytes: &[u8]) {
+    if let Ok(lock) = plugin::DefinitionLock::parse(bytes) {
+        assert_eq!(lock.difference(&lock, |_| true), "");
+        let _ = plugin::DefinitionLock::default().difference(&lock, |_| true);
+    }
+}
+
+/// Signatures and keys: what is none is refused, and nothing that was not signed passes.
+pub(crate) fn signature(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let keys: Vec<_> = plugin::TrustedKey::parse(text).into_iter().collect();
+    assert!(plugin::verify(b"nobody has signed this", text, &keys).is_err());
+    let _ = plugin::public_key(text);
+    let _ = plugin::Digest::parse(text);
+}

@@ -27,4 +27,7 @@ fn no_corpus_panics() {
     replay("task", targets::task);
     replay("header", targets::header);
     replay("request_state", targets::request_state);
+    replay("frame", targets::frame);
+    replay("lock", targets::lock);
+    replay("signature", targets::signature);
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use mcp_host::plugin::{InspectError, inspect_bytes};
 use mcp_host_tests::{Host, build, call, compile_c, plugin_file, request, target, text};
 use serde_json::{Value, json};
 use std::fs;
@@ -62,6 +63,23 @@ fn truncated_libraries() {
     let whole = fs::read(plugin_file("hello")).unwrap();
     for part in [64, 5000, whole.len() / 2, whole.len() - 100] {
         check(|file| fs::write(file, &whole[..part]).unwrap(), "refused", "it is truncated");
+    }
+}
+
+/// What is cut is not opened at all: it would end the process that maps it.
+#[test]
+fn a_library_that_is_cut_anywhere_is_refused_before_it_is_opened() {
+    const PAGE: usize = 4096;
+    let whole = fs::read(plugin_file("hello")).unwrap();
+    inspect_bytes(&whole).unwrap();
+    for end in (0..whole.len()).step_by(PAGE) {
+        let refused = inspect_bytes(&whole[..end]).expect_err("it is cut");
+        let is_named = match &refused {
+            InspectError::Empty => end == 0,
+            InspectError::Truncated(_) => true,
+            _ => false,
+        };
+        assert!(is_named, "cut at {end}: {refused}");
     }
 }
 

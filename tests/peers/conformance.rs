@@ -53,3 +53,10 @@ fn every_scenario_passes_in_every_revision() {
     assert_eq!(run(&host, &["--suite", "all", "--spec-version", "2025-06-18"]), 27);
     assert_eq!(run(&host, &["--suite", "all", "--spec-version", "2025-03-26"]), 1);
 }
+
+/// Whatever a call needs of its host goes to the other process and back.
+#[test]
+fn every_scenario_passes_with_the_plugin_in_a_worker() {
+    let host = Host::with(&["everything", "hello"]).config("[plugin_defaults]\nisolation = \"worker\"").serve_http();
+    assert_eq!(run(&host, &["--suite", "all"]), 65);
+}

@@ -238,7 +238,14 @@ impl HostBuilder {
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
         let config = self.folder.path().join("config.toml");
-        let own = format!("state_dir = {:?}\n{}", self.folder.path().join("state"), self.config);
+        let mut own = format!("state_dir = {:?}\n{}", self.folder.path().join("state"), self.config);
+        // Everything that works in the host's process works in workers, and is tested there too.
+        if let Ok(isolation) = std::env::var("MCP_TEST_ISOLATION")
+            && !own.contains("[plugin_defaults]")
+        {
+            own.push_str(&format!("[plugin_defaults]\nisolation = {isolation:?}\n[plugin_defaults.grants]\n"));
+            own.push_str("read = [\"/\"]\nwrite = [\"/tmp\"]\n");
+        }
         fs::write(&config, own).unwrap();
         let binary = self.binary.clone().unwrap_or_else(|| artifact("mcp-host"));
         let mut command = match &self.ignored_signal {

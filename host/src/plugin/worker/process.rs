@@ -38,8 +38,11 @@ pub enum WorkerError {
     /// It says why it cannot.
     #[error("{0}")]
     Refused(String),
+    /// Its plugin says why it does not start.
+    #[error("it did not start: {0}")]
+    NotStarted(String),
     /// It does not answer.
-    #[error("it did not answer within {0:?}")]
+    #[error("it did not return within {0:?}")]
     TimedOut(Duration),
     /// What it says is no message.
     #[error("its process sent what is no message")]
@@ -97,7 +100,10 @@ impl Worker {
             }
             None
         });
-        started.await
+        started.await.map_err(|error| match error {
+            WorkerError::Refused(why) => WorkerError::NotStarted(why),
+            error => error,
+        })
     }
 
     fn spawn(program: &WorkerProgram, opening: &Opening) -> Result<Self, WorkerError> {

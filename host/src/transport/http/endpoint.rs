@@ -53,6 +53,7 @@ pub fn router(endpoint: Arc<Endpoint>, oldest_transport: OldestTransport) -> Rou
         .route("/health", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
         .route("/health/detailed", get(detailed))
+        .route("/metrics", get(metrics))
         .with_state(endpoint)
 }
 
@@ -70,6 +71,16 @@ async fn detailed(State(endpoint): State<Arc<Endpoint>>, request: http::Request<
     }
     let detail = serde_json::to_vec(&endpoint.health.detail()).unwrap_or_default();
     json(StatusCode::OK, detail.into())
+}
+
+async fn metrics(State(endpoint): State<Arc<Endpoint>>, request: http::Request<Body>) -> Response<Body> {
+    if let Err(refusal) = endpoint.check_origin(request.headers(), request.uri().authority()) {
+        return refusal.into_response();
+    }
+    let mut response = Response::new(Body::from(endpoint.health.metrics()));
+    let form = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, form);
+    response
 }
 
 async fn mcp(State(endpoint): State<Arc<Endpoint>>, request: http::Request<Body>) -> Response<Body> {

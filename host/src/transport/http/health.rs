@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
-/// What is asked by `/health` and its kin.
+/// What is asked by `/health` and its kin, and by `/metrics`.
 pub trait Health: Send + Sync {
     /// Whether new work is welcome, and everything that is required is there.
     fn is_ready(&self) -> bool;
 
     /// Everything in detail.
     fn detail(&self) -> HealthDetail;
+
+    /// The same as figures, in the text form of OpenMetrics.
+    fn metrics(&self) -> String;
 }
 
 /// The host in detail.

@@ -1,21 +1,25 @@
 //! The composition root: it knows every room, wires them, starts and stops them, and does nothing else.
 
+mod health;
+mod metrics;
+
+pub use health::plugins;
+
 use crate::config::{RequestState, Settings, Tasks};
 use crate::dispatch::Dispatcher;
-use crate::plugin::{Isolation, Reread, Supervisor};
+use crate::plugin::{Reread, Supervisor};
 use crate::registry::Registry;
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
-use crate::rt::{Clock, Drain, Phase};
+use crate::rt::{Clock, Drain};
 use crate::runner::Runner;
 use crate::serve::Server;
 use crate::session::Store;
 use crate::skill;
 use crate::task::{DiskError, DiskStore, MemoryStore, TaskStore};
 use crate::telemetry::chain;
-use crate::transport::http::{
-    Endpoint, Health, HealthDetail, ListenError, Listener, PluginHealth, TasksHealth, router,
-};
+use crate::transport::http::{Endpoint, ListenError, Listener, router};
 use crate::transport::stdio;
+use health::AppHealth;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -272,76 +276,4 @@ async fn exit_at_the_next_signal() {
     signal().await;
     tracing::warn!("ended at once by a second signal");
     std::process::exit(130);
-}
-
-struct AppHealth {
-    supervisor: Arc<Supervisor>,
-    runner: Option<Arc<Runner>>,
-    server: Arc<Server>,
-    started: Instant,
-}
-
-impl Health for AppHealth {
-    fn is_ready(&self) -> bool {
-        self.server.drain().phase() == Phase::Running && self.supervisor.is_ready()
-    }
-
-    fn detail(&self) -> HealthDetail {
-        let status = match self.server.drain().phase() {
-            Phase::Draining => "draining",
-            Phase::Running if self.supervisor.is_ready() => "ready",
-            Phase::Running => "not ready",
-        };
-        let (plugins, problems) = plugins(&self.supervisor);
-        HealthDetail {
-            status,
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: self.started.elapsed().as_secs(),
-            sessions: self.server.sessions().len(),
-            subscriptions: self.server.subscriptions(),
-            calls: self.server.calls(),
-            tasks: self.runner.as_ref().map(|runner| {
-                let (running, waiting) = runner.busy();
-                TasksHealth { kept: runner.store().count(), running, waiting }
-            }),
-            plugins,
-            problems,
-        }
-    }
-}
-
-/// All plugins in detail, and what the operator should know.
-#[must_use]
-pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
-    supervisor.report(|reports, troubles, left_out| {
-        let plugins = reports.iter().map(|(report, instance)| {
-            let instance = instance.as_ref();
-            let (deaf_calls, oldest_deaf) = instance.map(|it| it.deaf_calls()).unwrap_or_default();
-            let told = |is_enforced: bool| {
-                let such = report.enforced.iter().filter(move |it| it.is_enforced == is_enforced);
-                such.map(|it| format!("{}: {}", it.what, it.by)).collect()
-            };
-            PluginHealth {
-                name: report.name(),
-                version: report.metadata.as_ref().map(|metadata| metadata.version.clone()),
-                digest: report.digest.map(|digest| digest.to_string()),
-                state: report.state.name(),
-                reason: report.reason.clone(),
-                required: report.required,
-                isolation: report.isolation.map(Isolation::name),
-                generation: report.generation,
-                resident_generations: report.resident,
-                draining_generations: report.draining,
-                restarts: instance.map_or(0, |instance| instance.restarts()),
-                not_granted: report.not_granted.clone(),
-                enforced: told(true),
-                not_enforced: told(false),
-                calls: instance.map_or(0, |instance| instance.calls()),
-                deaf_calls,
-                oldest_deaf_seconds: oldest_deaf.map(|oldest| oldest.as_secs()),
-            }
-        });
-        let problems = troubles.iter().map(|trouble| chain(trouble)).chain(left_out.iter().cloned());
-        (plugins.collect(), problems.collect())
-    })
 }
