@@ -185,7 +185,7 @@ fn a_second_file_with_the_same_plugin_is_refused_and_the_first_named() {
     let states: Vec<&Value> = plugins.as_array().unwrap().iter().map(|plugin| &plugin["state"]).collect();
     assert_eq!(states, ["ready", "refused"]);
     let reason = plugins[1]["reason"].as_str().unwrap();
-    assert!(reason.ends_with("libhello.so has a plugin of this name already"), "{reason}");
+    assert!(reason.ends_with("libhello.so has a plugin of this name already: remove one of the two files"), "{reason}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Plugins in processes of their own: what a call needs works across the boundary, and what a guest breaks is its own.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 use mcp_host_tests::{Host, HostBuilder, Http, Stdio, call, eventually, request, text};
 use serde_json::{Value, json};
@@ -63,6 +64,7 @@ fn what_ends_a_worker_ends_its_calls_with_the_reason_and_nothing_else() {
     assert_eq!(reply["error"]["message"], "plugin 'villain' failed: its process was ended by signal 6 (abort)");
     assert_unaffected(&mut client);
     assert_eq!(said(&mut client, "allocate", json!({"mebibytes": 16})), "16 MiB", "within its bound");
+    assert_refused(&said(&mut client, "share_memory", json!({"mebibytes": 512})));
     assert!(host.is_running());
 }
 
@@ -159,17 +161,26 @@ fn files_need_a_grant() {
     assert_refused(&write(&mut client, "none/other"));
     assert_refused(&said(&mut client, "read_file", json!({"path": "/etc/passwd"})));
     assert_refused(&said(&mut client, "read_file", json!({"path": "/proc/1/environ"})));
+    // What may be read may not be given to others.
+    assert_refused(&said(&mut client, "give_away", json!({"path": path("read/file")})));
+    // A grant is where it was, whatever is put in its place.
+    std::fs::rename(path("read"), path("moved")).unwrap();
+    std::os::unix::fs::symlink("/etc", path("read")).unwrap();
+    let reply = tool(&mut client, "abort", json!({}));
+    assert!(reply["error"].is_object());
+    _host.wait_for_log("a part of it is a symbolic link now");
 }
 
 #[test]
 fn its_own_file_is_not_its_to_write() {
-    let builder = with_grants("env = [\"OWN_FILE\"]\n").environment("OWN_FILE", "/nowhere");
-    let staged = builder.plugins().parent().unwrap().join("state/staged");
-    let (host, mut client) = builder.serve_stdio();
+    let (host, mut client) = with_grants("").serve_stdio();
     client.initialize("2025-11-25");
-    let own = std::fs::read_dir(staged).unwrap().map(|it| it.unwrap().path());
+    let own: Vec<_> =
+        std::fs::read_dir(host.folder().join("state/staged")).unwrap().map(|it| it.unwrap().path()).collect();
+    assert_eq!(own.len(), 2);
     for file in own {
         assert_refused(&said(&mut client, "write_file", json!({"path": file})));
+        assert_refused(&said(&mut client, "give_away", json!({"path": file})));
     }
     assert_refused(&said(&mut client, "write_file", json!({"path": host.folder().join("plugins/libvillain.so")})));
     assert_unaffected(&mut client);
@@ -191,6 +202,9 @@ fn the_network_needs_a_grant() {
     assert_refused(&said(&mut client, "send_udp", json!({})));
 
     let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("named");
+    let _named = std::os::unix::net::UnixDatagram::bind(&named).unwrap();
+    assert_refused(&said(&mut client, "send_to", json!({"path": named})));
     let socket = folder.path().join("socket");
     let _unix = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let ports = format!("connect = [{open_port}]\nlisten = [{free}]\nread = [{:?}]\n", folder.path());
@@ -213,6 +227,7 @@ fn the_network_needs_a_grant() {
     assert_eq!(connect(&mut client, closed_port), "connected");
     assert_eq!(listen(&mut client, 0), "listening");
     assert_eq!(said(&mut client, "send_udp", json!({})), "bound");
+    assert_refused(&said(&mut client, "connect_unix", json!({"path": socket})));
 }
 
 #[test]
@@ -221,11 +236,14 @@ fn other_processes_need_a_grant() {
     client.initialize("2025-11-25");
     assert_eq!(said(&mut client, "fork", json!({"count": 20})), "0 started");
     assert_refused(&said(&mut client, "run", json!({"program": "/bin/echo"})));
+    assert_refused(&said(&mut client, "become_program", json!({"program": "/bin/true"})));
+    assert_refused(&said(&mut client, "signal_host", json!({})));
 
     let (_host, mut client) = with_grants("subprocesses = [\"/bin/echo\"]").serve_stdio();
     client.initialize("2025-11-25");
     assert_eq!(said(&mut client, "run", json!({"program": "/bin/echo"})), "hello");
     assert_refused(&said(&mut client, "run", json!({"program": "/bin/cat"})));
+    assert_refused(&said(&mut client, "signal_host", json!({})));
 }
 
 #[test]
@@ -239,13 +257,17 @@ fn the_environment_needs_a_grant() {
 
 #[test]
 fn files_and_time_have_bounds() {
-    let (host, mut client) = with_grants("files = 32\ncpu_time = \"1s\"").serve_stdio();
+    let config = format!("{WORKER}[plugins.villain.grants]\nfiles = 32\ncpu_time = \"1s\"\n");
+    let (host, mut client) = Host::with(&["villain", "hello"]).config(&config).serve_stdio();
     client.initialize("2025-11-25");
+    assert_eq!(said(&mut client, "compute", json!({"seconds": 0})), "computed");
     assert_eq!(said(&mut client, "open_files", json!({"count": 8})), "8 files");
     assert!(said(&mut client, "open_files", json!({"count": 64})).contains("Too many open files"));
     let reply = tool(&mut client, "compute", json!({"seconds": 20}));
-    let message = reply["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("plugin 'villain' failed: its process was ended by signal"), "{message}");
+    assert_eq!(
+        reply["error"]["message"],
+        "plugin 'villain' failed: its process was ended by signal 24 (its processor time is used up)"
+    );
     host.wait_for_log("it is started again");
     assert_unaffected(&mut client);
 }
@@ -256,6 +278,26 @@ fn the_report_says_what_is_enforced() {
     let villain = health(&host.http(), "villain");
     assert_eq!((&villain["isolation"], &villain["not_enforced"]), (&json!("worker"), &Value::Null), "{villain}");
     assert_eq!(villain["state"], "ready");
+    let enforced: Vec<&str> = villain["enforced"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    let by = |what: &str| enforced.iter().find(|it| it.starts_with(what)).unwrap_or_else(|| panic!("{enforced:?}"));
+    assert_eq!(
+        (*by("files"), *by("subprocesses"), *by("signals")),
+        ("files: rlimit", "subprocesses: seccomp", "signals: seccomp")
+    );
+    assert!(by("filesystem").starts_with("filesystem: landlock"), "{enforced:?}");
+    assert!(by("network").starts_with("network: landlock"), "{enforced:?}");
+    // What it wants and has not got is told; a port that is granted is not.
+    assert_eq!(villain["not_granted"], json!(["env API_KEY", "read /etc/hosts"]));
+    let inspected = std::process::Command::new(mcp_host_tests::artifact("mcp-host"))
+        .arg("inspect")
+        .arg(mcp_host_tests::plugin_file("villain"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(inspected.stdout).unwrap();
+    assert!(
+        told.contains("wants        network 443\nwants        env API_KEY\nwants        read /etc/hosts\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -303,4 +345,46 @@ fn everything_that_a_call_needs_works_in_a_worker() {
     client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}}));
     host.wait_for_log("panicked in drop");
     assert_eq!(client.receive_within(Duration::from_millis(50)), None);
+}
+
+#[test]
+fn a_worker_that_always_ends_does_not_hold_up_the_end_of_the_host() {
+    let (mut host, mut client) = with_grants("").serve_stdio();
+    client.initialize("2025-11-25");
+    for _ in 0..4 {
+        assert!(tool(&mut client, "abort", json!({}))["error"].is_object());
+    }
+    let began = std::time::Instant::now();
+    client.close();
+    assert_eq!(host.wait().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(8), "it took {:?}", began.elapsed());
+}
+
+#[test]
+fn a_tool_that_ends_its_process_again_and_again_is_out_and_its_siblings_stay() {
+    let config = "[plugins.villain]\nisolation = \"worker\"\nmax_faults = 3\nretry_after = \"1h\"\n";
+    let (_host, mut client) = Host::with(&["villain", "hello"]).config(config).serve_stdio();
+    client.initialize("2025-11-25");
+    for _ in 0..3 {
+        assert!(tool(&mut client, "abort", json!({}))["error"].is_object());
+    }
+    eventually("it to be out", || (tool(&mut client, "abort", json!({}))["error"]["code"] == -32602).then_some(()));
+    assert_eq!(said(&mut client, "works", json!({})), "works");
+}
+
+#[test]
+fn a_copy_that_was_changed_is_not_started_again() {
+    let (host, mut client) = with_grants("").serve_stdio();
+    client.initialize("2025-11-25");
+    for file in std::fs::read_dir(host.folder().join("state/staged")).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        // Beside it, and then in its place: what is mapped is not touched.
+        std::fs::write(path.with_extension("new"), bytes).unwrap();
+        std::fs::rename(path.with_extension("new"), path).unwrap();
+    }
+    assert!(tool(&mut client, "abort", json!({}))["error"].is_object());
+    host.wait_for_log("somebody has changed the private copy since it was checked");
 }

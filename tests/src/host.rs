@@ -279,7 +279,14 @@ impl HostBuilder {
     #[track_caller]
     #[must_use]
     pub fn serve_http(self) -> Host {
-        let mut command = self.command(&["--http", "127.0.0.1:0"]);
+        let command = self.command(&["--http", "127.0.0.1:0"]);
+        self.serve_http_with(command)
+    }
+
+    /// Starts it with a command that has it listen on HTTP, and waits until it does.
+    #[track_caller]
+    #[must_use]
+    pub fn serve_http_with(self, mut command: Command) -> Host {
         let mut child = command.stdin(Piped::null()).stdout(Piped::null()).stderr(Piped::piped()).spawn().unwrap();
         let log = follow(&mut child);
         let mut host = Host { child, address: None, log, builder: Some(self) };

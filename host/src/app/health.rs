@@ -65,9 +65,13 @@ pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
             PluginHealth {
                 name: report.name(),
                 version: report.metadata.as_ref().map(|metadata| metadata.version.clone()),
+                file: report.path.display().to_string(),
                 digest: report.digest.map(|digest| digest.to_string()),
-                state: report.state.name(),
-                reason: report.reason.clone(),
+                state: match instance {
+                    Some(instance) if !instance.is_up() => "restarting",
+                    _ => report.state.name(),
+                },
+                reason: report.reason(),
                 required: report.required,
                 isolation: report.isolation.map(Isolation::name),
                 generation: report.generation,
@@ -82,7 +86,11 @@ pub fn plugins(supervisor: &Supervisor) -> (Vec<PluginHealth>, Vec<String>) {
                 oldest_deaf_seconds: oldest_deaf.map(|oldest| oldest.as_secs()),
             }
         });
-        let problems = troubles.iter().map(|trouble| chain(trouble)).chain(left_out.iter().cloned());
+        let notes = reports.iter().flat_map(|(report, _)| {
+            let name = report.name();
+            report.notes.iter().map(move |note| format!("plugin '{name}': {note}"))
+        });
+        let problems = troubles.iter().map(|trouble| chain(trouble)).chain(left_out.iter().cloned()).chain(notes);
         (plugins.collect(), problems.collect())
     })
 }

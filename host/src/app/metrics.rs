@@ -7,6 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text::en
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// How often plugins came into their states.
@@ -45,11 +46,18 @@ impl Figures {
             is_counter: false,
             values: vec![(Vec::new(), value as u64)],
         };
+        // Of two files with one plugin, the one that is not served has no figures.
+        let mut names = BTreeSet::new();
+        let plugins: Vec<&PluginHealth> = {
+            let mut plugins: Vec<_> = detail.plugins.iter().collect();
+            plugins.sort_by_key(|plugin| plugin.generation == 0);
+            plugins.into_iter().filter(|plugin| names.insert(plugin.name.clone())).collect()
+        };
         let each = |name, help, of: fn(&PluginHealth) -> u64| {
-            let values = detail.plugins.iter().map(|plugin| (vec![("plugin", plugin.name.clone())], of(plugin)));
+            let values = plugins.iter().map(|plugin| (vec![("plugin", plugin.name.clone())], of(plugin)));
             Family { name, help, is_counter: false, values: values.collect() }
         };
-        let states = detail.plugins.iter().map(|plugin| {
+        let states = plugins.iter().map(|plugin| {
             let labels = vec![("plugin", plugin.name.clone()), ("state", plugin.state.to_owned())];
             (labels, 1)
         });

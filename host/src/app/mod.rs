@@ -41,10 +41,31 @@ pub struct App {
 
 /// Where what the operator says is read again, while the host serves.
 pub struct Configuration {
-    /// Reads it.
-    pub reread: Reread,
+    reread: Reread,
     /// Its file, which is watched; nothing where there is none.
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
+    hangup: Hangup,
+}
+
+/// `SIGHUP`, by which operators ask for a look at everything.
+#[cfg(unix)]
+type Hangup = std::io::Result<tokio::signal::unix::Signal>;
+
+/// Nobody asks in this way where there is no `SIGHUP`.
+#[cfg(not(unix))]
+type Hangup = ();
+
+impl Configuration {
+    /// A configuration that `reread` reads, from `file`. From now on a `SIGHUP` does not end the process. To be called on a
+    /// runtime, before plugins are loaded: a signal that comes meanwhile is heeded when they are.
+    #[must_use]
+    pub fn new(reread: Reread, file: Option<PathBuf>) -> Self {
+        #[cfg(unix)]
+        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        #[cfg(not(unix))]
+        let hangup = ();
+        Self { reread, file, hangup }
+    }
 }
 
 /// How long plugins may take to stop.
@@ -71,8 +92,10 @@ impl App {
     pub async fn serve(self, stdout: File, configuration: Configuration) -> Result<(), ServeError> {
         let supervisor = Arc::clone(&self.supervisor);
         let (followed, drain) = (Arc::clone(&supervisor), self.drain.clone());
-        let Configuration { reread, file } = configuration;
-        self.drain.spawn(async move { followed.follow(reread, file, hangups(drain.clone()), drain).await });
+        let Configuration { reread, file, hangup } = configuration;
+        let asked = Arc::new(Notify::new());
+        self.drain.spawn(pass_on(hangup, Arc::clone(&asked), drain.clone()));
+        self.drain.spawn(async move { followed.follow(reread, file, asked, drain).await });
         let served = self.serve_to_the_end(stdout).await;
         supervisor.stop_all(STOP_GRACE).await;
         let in_time = served?;
@@ -221,34 +244,26 @@ async fn sweep(store: Store, ledger: Arc<Ledger>, runner: Option<Arc<Runner>>, d
     }
 }
 
-/// Notified at each `SIGHUP`: everything is looked at again.
+/// Notifies at each `SIGHUP`, until the host drains.
 #[cfg(unix)]
-fn hangups(drain: Drain) -> Arc<Notify> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let asked = Arc::new(Notify::new());
-    let (notified, ended) = (Arc::clone(&asked), drain.clone());
-    match signal(SignalKind::hangup()) {
-        Ok(mut hangup) => drain.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = ended.draining() => return,
-                    received = hangup.recv() => match received {
-                        Some(()) => notified.notify_one(),
-                        None => return,
-                    },
-                }
-            }
-        }),
-        Err(error) => tracing::warn!(%error, "SIGHUP cannot be listened to"),
+async fn pass_on(hangup: Hangup, asked: Arc<Notify>, drain: Drain) {
+    let mut hangup = match hangup {
+        Ok(hangup) => hangup,
+        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be listened to"),
+    };
+    loop {
+        tokio::select! {
+            () = drain.draining() => return,
+            received = hangup.recv() => match received {
+                Some(()) => asked.notify_one(),
+                None => return,
+            },
+        }
     }
-    asked
 }
 
-/// Nobody asks in this way where there is no `SIGHUP`.
 #[cfg(not(unix))]
-fn hangups(_drain: Drain) -> Arc<Notify> {
-    Arc::default()
-}
+async fn pass_on(_hangup: Hangup, _asked: Arc<Notify>, _drain: Drain) {}
 
 /// Resolves at a signal to end.
 #[cfg(unix)]

@@ -2,6 +2,23 @@
 
 use serde_json::Value;
 
+/// How a callee's process has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crash {
+    /// In words, for the client too.
+    pub how: String,
+    /// No other call was in it, so this one has ended it.
+    pub was_alone: bool,
+}
+
+impl Crash {
+    /// The process had ended before the call came to it, or with others in it.
+    #[must_use]
+    pub fn beside(how: &str) -> Self {
+        Self { how: how.to_owned(), was_alone: false }
+    }
+}
+
 /// Why a callee gave no result. What a tool itself reports as failed is a result, not this.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
@@ -25,9 +42,9 @@ pub enum Failure {
     /// The callee's code panicked.
     #[error("panicked: {0}")]
     Panicked(String),
-    /// The callee's process has ended, with the call in it. How.
-    #[error("{0}")]
-    Crashed(String),
+    /// The callee's process has ended, with the call in it.
+    #[error("{}", .0.how)]
+    Crashed(Crash),
     /// The call was cancelled.
     #[error("cancelled")]
     Cancelled,

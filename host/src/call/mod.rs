@@ -10,7 +10,7 @@ mod principal;
 mod teller;
 
 pub use deadline::{Deadline, Pause, Timeouts};
-pub use failure::Failure;
+pub use failure::{Crash, Failure};
 pub use peer::{
     AskError, AskFuture, Asked, KeepFuture, Kept, LogMessage, NotKept, OpenAsks, Peer, Progress, SuspendFuture,
     Suspension, TaskOfCall,

@@ -23,23 +23,28 @@ fn now(app: &App) -> DefinitionLock {
     DefinitionLock::of(manifests.iter().map(|(plugin, manifest)| (&***plugin, &**manifest)))
 }
 
-/// Writes down the definitions of all tools.
+/// Writes down the definitions of all tools. What was approved of plugins that are not loaded stays.
 pub(super) fn lock(app: &App, output: &mut Output) -> Result<(), String> {
     let path = &app.settings.supervisor.lock;
-    now(app).write(path).map_err(|error| format!("{}: {}", path.display(), chain(&error)))?;
+    let mut lock = DefinitionLock::read(path).map_err(|error| chain(&error))?;
+    let now = now(app);
+    for plugin in lock.beyond(&now) {
+        let _ = writeln!(io::stderr(), "kept as it was, because it is not loaded: {plugin}");
+    }
+    lock.approve(&now, |_| true);
+    lock.write(path).map_err(|error| chain(&error))?;
     output.line(&path.display().to_string()).map_err(|error| error.to_string())
 }
 
 /// Shows what differs, and approves it.
 pub(super) fn approve(app: &App, plugin: Option<&str>, consent: Consent, output: &mut Output) -> Result<(), String> {
     let path = &app.settings.supervisor.lock;
-    let told = |error: &dyn std::error::Error| format!("{}: {}", path.display(), chain(error));
     let is_meant = |name: &str| plugin.is_none_or(|plugin| plugin == name);
     let instances = app.supervisor.instances();
     if let Some(plugin) = plugin.filter(|_| !instances.iter().any(|it| is_meant(it.plugin()))) {
         return Err(format!("no plugin '{plugin}' is loaded"));
     }
-    let mut approved = DefinitionLock::read(path).map_err(|error| told(&error))?;
+    let mut approved = DefinitionLock::read(path).map_err(|error| chain(&error))?;
     let now = now(app);
     let difference = approved.difference(&now, is_meant);
     if difference.is_empty() {
@@ -50,7 +55,7 @@ pub(super) fn approve(app: &App, plugin: Option<&str>, consent: Consent, output:
         return Err("nothing was approved".to_owned());
     }
     approved.approve(&now, is_meant);
-    approved.write(path).map_err(|error| told(&error))?;
+    approved.write(path).map_err(|error| chain(&error))?;
     output.line("approved").map_err(|error| error.to_string())
 }
 

@@ -267,7 +267,7 @@ async fn serve(args: ServeArgs, output: Output) -> ExitCode {
             .map(|settings| settings.supervisor)
             .map_err(|error| telemetry::chain(&error))
     };
-    let configuration = Configuration { reread: Arc::new(reread), file };
+    let configuration = Configuration::new(Arc::new(reread), file);
     match App::load(settings).await.serve(output.into_file(), configuration).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &telemetry::chain(&error)),
@@ -285,7 +285,9 @@ async fn load(source: SourceArgs, quiet: &str) -> Result<App, ExitCode> {
 impl SourceArgs {
     /// The configuration file that is read, if any.
     fn file(&self) -> Option<PathBuf> {
-        self.config.clone().or_else(|| config::default_path().filter(|path| path.is_file()))
+        let file = self.config.clone().or_else(|| config::default_path().filter(|path| path.is_file()))?;
+        // Absolute, because that is how the system tells of its changes.
+        Some(std::path::absolute(&file).unwrap_or(file))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use crate::app::{App, plugins};
-use crate::plugin::Digest;
+use crate::plugin::{Digest, visible};
 use mcp_plugin_api::abi::Metadata;
 use serde_json::{Value, json};
 use std::io;
@@ -67,7 +67,7 @@ pub(super) fn list(app: &App, as_json: bool, output: &mut Output) -> io::Result<
 
 fn line(kind: &str, name: &str, description: Option<&str>) -> String {
     let first = description.and_then(|text| text.lines().next()).unwrap_or_default();
-    format!("  {kind:<9} {name:<40} {first}").trim_end().to_owned()
+    visible(format!("  {kind:<9} {name:<40} {first}").trim_end())
 }
 
 /// Whether everything is as it should be.
@@ -97,10 +97,10 @@ pub(super) fn metadata(metadata: &Metadata, digest: Digest, as_json: bool, outpu
     let members = value.as_object().into_iter().flatten();
     members.into_iter().filter(|(key, _)| *key != "wants").try_for_each(|(key, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        output.line(&format!("{key:<12} {text}"))
+        output.line(&format!("{key:<12} {}", visible(&text)))
     })?;
     // What is to be granted in the configuration.
-    metadata.wants.iter().try_for_each(|want| output.line(&format!("{:<12} {want}", "wants")))
+    metadata.wants.iter().try_for_each(|want| output.line(&format!("{:<12} {}", "wants", visible(want))))
 }
 
 /// The result of a tool: its text for people, all of it for programs.

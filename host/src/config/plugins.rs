@@ -6,8 +6,8 @@ use super::settings::{Overrides, Resolver, span};
 use super::timeouts;
 use crate::call::Timeouts;
 use crate::plugin::{
-    BreakerLimits, Confinement, Digest, Grants, InstanceLimits, Network, PluginConfig, PoolLimits, SupervisorConfig,
-    Trust, TrustRule, TrustedKey, WorkerProgram,
+    BreakerLimits, Confinement, Digest, Grants, InstanceLimits, Isolation, Network, PluginConfig, PoolLimits,
+    SupervisorConfig, Trust, TrustRule, TrustedKey, WorkerProgram,
 };
 use crate::protocol::CacheRule;
 use crate::registry::Selection;
@@ -15,6 +15,15 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Worker processes of one plugin.
+const MAX_WORKERS: usize = 256;
+
+/// Bytes of memory without which no process starts.
+const MIN_MEMORY_BYTES: usize = 16 << 20;
+
+/// Files without which no process starts.
+const MIN_FILES: usize = 16;
 
 impl Resolver {
     pub(super) fn supervisor(&mut self, file: File, overrides: Overrides) -> SupervisorConfig {
@@ -41,13 +50,18 @@ impl Resolver {
                 (name.clone(), resolved)
             })
             .collect();
-        let beside = overrides.file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        // Absolute, because that is how the system tells of their changes.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let beside =
+            overrides.file.map(absolute).as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let folders = folders.into_iter().map(absolute).collect();
+        let stage = absolute(stage);
         let is_watched = file.watch.enabled.unwrap_or(true);
         SupervisorConfig {
             folders,
             stage: stage.join("staged"),
             state: stage.join("plugins"),
-            lock: file.lock_file.unwrap_or_else(|| beside.join("mcp-host.lock")),
+            lock: absolute(file.lock_file.unwrap_or_else(|| beside.join("mcp-host.lock"))),
             settle: is_watched.then(|| span(file.watch.settle, Duration::from_millis(250))),
             program: WorkerProgram::default(),
             start_timeout: span(file.limits.start_timeout, Duration::from_secs(30)),
@@ -76,6 +90,8 @@ impl Resolver {
         if prefix.len() > 32 || !prefix.bytes().all(fits) {
             self.problem(format!("{path}.prefix"), "use at most 32 of A-Z, a-z, 0-9, '-', '_' and '.'");
         }
+        let isolation = section.isolation.or(defaults.isolation).unwrap_or_default();
+        self.check_isolation(path, section, isolation);
         let max_calls = section.max_calls.or(defaults.max_calls);
         let selection = Selection {
             cache: CacheRule {
@@ -94,7 +110,7 @@ impl Resolver {
             config: Value::Object(section.config.clone()),
             timeouts: timeouts::of_plugin(section, defaults, all),
             limits: InstanceLimits { max_calls: self.positive(&format!("{path}.max_calls"), max_calls, 256) },
-            isolation: section.isolation.or(defaults.isolation).unwrap_or_default(),
+            isolation,
             definitions: section.definitions.or(defaults.definitions).unwrap_or_default(),
             trust: self.trust(path, section, defaults, keys),
             pool: PoolLimits {
@@ -114,6 +130,42 @@ impl Resolver {
                 let max = section.max_resident.or(defaults.max_resident);
                 self.positive(&format!("{path}.max_resident"), max, 16)
             },
+        }
+    }
+
+    /// Who believes in a confinement that is none should know.
+    fn check_isolation(&mut self, path: &str, section: &PluginSection, isolation: Isolation) {
+        let of_workers = [
+            ("grants", section.grants.is_some()),
+            ("unenforceable", section.unenforceable.is_some()),
+            ("workers", section.workers.is_some()),
+            ("kill_after", section.kill_after.is_some()),
+        ];
+        // In the defaults they wait for the plugins that run in workers.
+        if isolation == Isolation::InProcess && path != "plugin_defaults" {
+            for (key, _) in of_workers.into_iter().filter(|(_, is_said)| *is_said) {
+                self.problem(format!("{path}.{key}"), "this holds in a worker only: set `isolation = \"worker\"`");
+            }
+        }
+        if section.workers.is_some_and(|workers| workers > MAX_WORKERS) {
+            self.problem(format!("{path}.workers"), format!("this must be at most {MAX_WORKERS}"));
+        }
+        let grants = section.grants.as_ref();
+        let spans = [
+            ("kill_after", section.kill_after),
+            ("fault_window", section.fault_window),
+            ("retry_after", section.retry_after),
+            ("grants.cpu_time", grants.and_then(|grants| grants.cpu_time)),
+        ];
+        for (key, _) in spans.into_iter().filter(|(_, span)| span.is_some_and(|span| span.0.is_zero())) {
+            self.problem(format!("{path}.{key}"), "this must be more than zero");
+        }
+        let too_little = grants.and_then(|grants| grants.memory).is_some_and(|size| size.0 < MIN_MEMORY_BYTES);
+        if too_little {
+            self.problem(format!("{path}.grants.memory"), "a process needs `16MiB` to start");
+        }
+        if grants.and_then(|grants| grants.files).is_some_and(|files| files < MIN_FILES) {
+            self.problem(format!("{path}.grants.files"), format!("a process needs {MIN_FILES} to start"));
         }
     }
 
@@ -138,7 +190,8 @@ impl Resolver {
     ) -> TrustRule {
         let trust = section.trust.or(defaults.trust).unwrap_or_default();
         let mut pins = Vec::new();
-        for (index, text) in section.sha256.iter().enumerate() {
+        let said = if section.sha256.is_empty() { &defaults.sha256 } else { &section.sha256 };
+        for (index, text) in said.iter().enumerate() {
             match Digest::parse(text) {
                 Some(digest) => pins.push(digest),
                 None => self.problem(format!("{path}.sha256.{index}"), "write 64 hexadecimal digits"),
@@ -165,9 +218,13 @@ impl Resolver {
                 self.problem(format!("{path}.grants.{key}.{index}"), "write an absolute path");
             }
         }
+        // Where they are now: whoever may write above one could put a link there later.
+        let real = |paths: Vec<PathBuf>| -> Vec<PathBuf> {
+            paths.into_iter().map(|path| path.canonicalize().unwrap_or(path)).collect()
+        };
         let grants = Grants {
-            read: said.read,
-            write: said.write,
+            read: real(said.read),
+            write: real(said.write),
             network: match network {
                 NetworkKind::Off => Network::Off,
                 NetworkKind::On => Network::On,
@@ -177,9 +234,82 @@ impl Resolver {
             memory: said.memory.map(|size| size.0 as u64),
             cpu_time: said.cpu_time.map(|span| span.0),
             files: said.files.map(|files| files as u64),
-            subprocesses: said.subprocesses,
+            subprocesses: real(said.subprocesses),
         };
         let unenforceable = section.unenforceable.or(defaults.unenforceable).unwrap_or_default();
         Confinement::Grants { grants: Box::new(grants), unenforceable }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ConfigError, Overrides, Settings, parse};
+    use crate::plugin::{Confinement, Isolation, Network, Trust};
+
+    fn resolve(text: &str) -> Result<Settings, Vec<String>> {
+        let overrides = Overrides { plugin_dirs: vec!["plugins".into()], ..Overrides::default() };
+        Settings::resolve(parse(text, &|_| None).unwrap(), overrides).map_err(|error| match error {
+            ConfigError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
+            other => vec![other.to_string()],
+        })
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_with_its_key() {
+        let worker = "isolation = \"worker\"\n";
+        for (text, problem) in [
+            ("[plugins.x.grants]\n", "plugins.x.grants: this holds in a worker only: set `isolation = \"worker\"`"),
+            (
+                "[plugins.x]\nworkers = 2\n",
+                "plugins.x.workers: this holds in a worker only: set `isolation = \"worker\"`",
+            ),
+            (&format!("[plugins.x]\n{worker}workers = 1000\n"), "plugins.x.workers: this must be at most 256"),
+            (
+                &format!("[plugins.x]\n{worker}kill_after = \"0s\"\n"),
+                "plugins.x.kill_after: this must be more than zero",
+            ),
+            ("[plugins.x]\nretry_after = \"0s\"\n", "plugins.x.retry_after: this must be more than zero"),
+            (
+                &format!("[plugins.x]\n{worker}[plugins.x.grants]\nread = [\"data\"]\n"),
+                "plugins.x.grants.read.0: write an absolute path",
+            ),
+            (
+                &format!("[plugins.x]\n{worker}[plugins.x.grants]\nnetwork = \"on\"\nconnect = [443]\n"),
+                "plugins.x.grants.network: with `connect`, `listen` or `udp` this must be `ports`",
+            ),
+            (
+                &format!("[plugins.x]\n{worker}[plugins.x.grants]\nmemory = \"1MiB\"\n"),
+                "plugins.x.grants.memory: a process needs `16MiB` to start",
+            ),
+            ("[plugins.x]\nsha256 = [\"beef\"]\n", "plugins.x.sha256.0: write 64 hexadecimal digits"),
+            (
+                "[plugins.x]\ntrust = \"signed\"\n",
+                "plugins.x.trust: nothing can be signed by a trusted key: name one in `trusted_keys`",
+            ),
+            ("trusted_keys = [\"abc\"]\n", "trusted_keys.0: this is no public key of minisign"),
+        ] {
+            assert_eq!(resolve(text).unwrap_err(), [problem], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_inherits_where_it_runs_and_what_it_may_do() {
+        let text =
+            "[plugin_defaults]\nisolation = \"worker\"\n[plugin_defaults.grants]\nconnect = [443]\n[plugins.x]\n";
+        let plugin = resolve(text).unwrap().supervisor.plugins["x"].clone();
+        assert_eq!((plugin.isolation, plugin.trust.trust), (Isolation::Worker, Trust::Any));
+        let Confinement::Grants { grants, .. } = plugin.confinement else {
+            panic!("it is confined");
+        };
+        assert_eq!(grants.network, Network::Ports { connect: vec![443], listen: vec![], udp: false });
+        let plain = resolve("").unwrap().supervisor.defaults;
+        assert_eq!((plain.isolation, plain.max_resident), (Isolation::InProcess, 16));
+    }
+
+    #[test]
+    fn paths_that_are_watched_are_absolute() {
+        let settings = resolve("state_dir = \"state\"\nlock_file = \"a.lock\"\n").unwrap().supervisor;
+        let all = settings.folders.iter().chain([&settings.lock, &settings.state, &settings.stage]);
+        assert_eq!(all.filter(|path| !path.is_absolute()).count(), 0);
     }
 }

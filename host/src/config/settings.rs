@@ -165,6 +165,7 @@ impl Resolver {
             ("sessions.idle_timeout", sessions.idle_timeout),
             ("sessions.ask_timeout", sessions.ask_timeout),
             ("request_state.ttl", file.request_state.ttl),
+            ("watch.settle", file.watch.settle),
         ];
         let sizes = [
             ("http.max_body_size", http.max_body_size),

@@ -118,7 +118,8 @@ pub(super) fn fault(plugin: &str, failure: Failure) -> Fault {
     match failure {
         Failure::InvalidParams { message, data } => Fault::InvalidParams { reason: message, data },
         Failure::InvalidArguments(message) | Failure::NotFound(message) => Fault::invalid_params(message),
-        Failure::Failed(reason) | Failure::Crashed(reason) => failed(reason),
+        Failure::Failed(reason) => failed(reason),
+        Failure::Crashed(crash) => failed(crash.how),
         // The panic's message is in the operator's log; it could quote arguments.
         Failure::Panicked(_) => failed("it panicked".to_owned()),
         Failure::Cancelled => Fault::Cancelled,

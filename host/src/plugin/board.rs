@@ -75,7 +75,7 @@ impl Board {
             places.count(plugin, state);
         }
         if let Some(place) = places.plugins.get_mut(plugin) {
-            (place.report.state, place.report.reason, place.out) = (state, reason, out);
+            (place.report.state, place.report.out, place.out) = (state, reason, out);
         }
     }
 
@@ -89,6 +89,19 @@ impl Board {
         });
         drop(places);
         drop(withdrawn);
+    }
+
+    /// Forgets a plugin whose last calls have ended, unless it is on its way back.
+    pub(super) fn remove_drained(&self, plugin: &str) {
+        let mut places = self.0.lock();
+        if places.plugins.get(plugin).is_some_and(|place| place.report.state == PluginState::Draining) {
+            places.plugins.remove(plugin);
+        }
+    }
+
+    /// Counts a state that a plugin came into while another of its generations is served.
+    pub(super) fn count(&self, plugin: &str, state: PluginState) {
+        self.0.lock().count(plugin, state);
     }
 
     /// Forgets a plugin.
@@ -114,14 +127,14 @@ impl Board {
     /// Takes in what a look at the folders has shown, besides the plugins that have tasks.
     pub(super) fn set_files(&self, files: Vec<PluginReport>, troubles: impl Iterator<Item = Trouble>) {
         let mut places = self.0.lock();
-        let told = |report: &PluginReport| (report.path.clone(), report.state, report.reason.clone());
+        let told = |report: &PluginReport| (report.path.clone(), report.state, report.refused.clone());
         let known: Vec<_> = places.files.iter().map(told).collect();
         for report in files.iter().filter(|report| !known.contains(&told(report))) {
             places.tell(report);
         }
         places.files = files;
         let known: Vec<String> = places.troubles.iter().map(|trouble| chain(trouble)).collect();
-        places.troubles.retain(|trouble| matches!(trouble, Trouble::Beside(_) | Trouble::Watch(_)));
+        places.troubles.retain(Trouble::is_kept);
         for trouble in troubles {
             let reason = chain(&trouble);
             if !known.contains(&reason) {
@@ -134,6 +147,13 @@ impl Board {
     /// Adds something that the operator should know.
     pub(super) fn add(&self, trouble: Trouble) {
         self.0.lock().troubles.push(trouble);
+    }
+
+    /// Takes in whether changes are seen, and whether the configuration could be read again.
+    pub(super) fn set_following(&self, troubles: impl IntoIterator<Item = Trouble>) {
+        let mut places = self.0.lock();
+        places.troubles.retain(|trouble| !matches!(trouble, Trouble::Watch(_) | Trouble::Reread(_)));
+        places.troubles.extend(troubles);
     }
 
     /// Takes in what is left out of the catalogue.
@@ -167,7 +187,7 @@ impl Places {
         let (file, plugin) = (report.path.display(), report.name());
         match report.state {
             PluginState::NotAPlugin => tracing::info!(%file, "passed over: a library, but no plugin"),
-            PluginState::Refused => tracing::error!(%file, plugin, reason = report.reason, "plugin refused"),
+            PluginState::Refused => tracing::error!(%file, plugin, reason = report.refused, "plugin refused"),
             _ => {}
         }
         self.count(&plugin, report.state);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Which tools are served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -45,13 +45,19 @@ struct Approved {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// It cannot be read or written.
-    #[error("the lock file cannot be read or written")]
-    Io(#[from] io::Error),
+    #[error("the lock file {path} cannot be read or written")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It is none.
     #[error("the lock file is not readable: {0}")]
     NotALock(String),
     /// It is of a newer host.
-    #[error("the lock file has version {0}, this host knows {VERSION}")]
+    #[error("the lock file has version {0}, this host knows {VERSION}: update mcp-host")]
     Newer(u32),
     /// Somebody has changed it by hand.
     #[error("the lock file is spoilt: the digest of tool '{tool}' of plugin '{plugin}' is not that of its definition")]
@@ -84,7 +90,7 @@ impl DefinitionLock {
         match fs::read(path) {
             Ok(bytes) => Self::parse(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { version: VERSION, ..Self::default() }),
-            Err(error) => Err(error.into()),
+            Err(source) => Err(LockError::Io { path: path.to_owned(), source }),
         }
     }
 
@@ -123,8 +129,8 @@ impl DefinitionLock {
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| LockError::NotALock(error.to_string()))?;
         text.push(b'\n');
         let draft = path.with_extension(format!("{}.draft", std::process::id()));
-        fs::write(&draft, text)?;
-        Ok(fs::rename(draft, path)?)
+        let written = fs::write(&draft, text).and_then(|()| fs::rename(draft, path));
+        written.map_err(|source| LockError::Io { path: path.to_owned(), source })
     }
 
     /// Why a tool is withheld, if it is.
@@ -134,6 +140,12 @@ impl DefinitionLock {
             None => Some(Withheld::New),
             Some(approved) => (approved.digest != digest(&definition(tool))).then_some(Withheld::Changed),
         }
+    }
+
+    /// What it says of plugins that the other does not know.
+    #[must_use]
+    pub fn beyond(&self, other: &Self) -> Vec<&str> {
+        self.plugins.keys().filter(|plugin| !other.plugins.contains_key(*plugin)).map(String::as_str).collect()
     }
 
     /// Takes over what another lock says of these plugins.
@@ -150,8 +162,9 @@ impl DefinitionLock {
         let none = BTreeMap::new();
         for (plugin, tools) in now.plugins.iter().filter(|(plugin, _)| is_meant(plugin)) {
             let before = self.plugins.get(plugin).unwrap_or(&none);
-            for (name, tool) in tools {
-                match before.get(name) {
+            for (key, tool) in tools {
+                let name = visible(key);
+                match before.get(key) {
                     Some(approved) if approved.digest == tool.digest => {}
                     Some(approved) => {
                         let _ = writeln!(told, "changed: tool '{name}' of plugin '{plugin}'");
@@ -163,7 +176,7 @@ impl DefinitionLock {
                     }
                 }
             }
-            for name in before.keys().filter(|name| !tools.contains_key(*name)) {
+            for name in before.keys().filter(|name| !tools.contains_key(*name)).map(|name| visible(name)) {
                 let _ = writeln!(told, "gone: tool '{name}' of plugin '{plugin}'");
             }
         }
@@ -181,6 +194,8 @@ fn definition(tool: &ToolDefinition) -> Value {
         "inputSchema": schema(&tool.input_schema),
         "outputSchema": tool.output_schema.as_deref().map(schema),
         "annotations": tool.annotations,
+        "icons": tool.icons,
+        "_meta": tool.meta,
     })
 }
 
@@ -213,11 +228,15 @@ fn tell_changes(before: &Value, after: &Value, told: &mut String) {
         }
         let _ = writeln!(told, "  {field}:");
         let (before, after) = (lines(before), lines(after));
-        for line in before.iter().filter(|line| !after.contains(line)) {
-            let _ = writeln!(told, "    - {line}");
-        }
-        for line in after.iter().filter(|line| !before.contains(line)) {
-            let _ = writeln!(told, "    + {line}");
+        let gone: Vec<&String> = before.iter().filter(|line| !after.contains(line)).collect();
+        let new: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
+        // Lines that changed places or are doubled: all of them are shown.
+        let moved = gone.is_empty() && new.is_empty();
+        let (gone, new) = if moved { (before.iter().collect(), after.iter().collect()) } else { (gone, new) };
+        for (sign, lines) in [('-', gone), ('+', new)] {
+            for line in lines {
+                let _ = writeln!(told, "    {sign} {line}");
+            }
         }
     }
 }
@@ -233,7 +252,7 @@ fn lines(value: &Value) -> Vec<String> {
 
 /// The same text, with what cannot be seen written as its code.
 #[must_use]
-pub(super) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if is_hidden(character) || (character.is_control() && character != '\n') {

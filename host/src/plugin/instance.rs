@@ -124,6 +124,15 @@ impl Instance {
         }
     }
 
+    /// Whether it can answer: one whose processes have all ended, and are being started again, cannot.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        match &self.body {
+            Body::InProcess(_) => true,
+            Body::Worker(pool) => pool.is_up(),
+        }
+    }
+
     /// Whether it runs in processes of its own.
     #[must_use]
     pub fn is_in_worker(&self) -> bool {
@@ -190,9 +199,9 @@ impl Faults {
     fn judge(&self, part: &str, outcome: &Result<Vec<u8>, Failure>) {
         match outcome {
             Err(Failure::Panicked(_)) => self.failed(part, "it panicked"),
-            Err(Failure::Crashed(_)) => self.failed(part, "its process ended"),
-            // Says nothing of the plugin.
-            Err(Failure::Busy | Failure::Stopped | Failure::Cancelled) => {}
+            Err(Failure::Crashed(crash)) if crash.was_alone => self.failed(part, "its process ended"),
+            // Says nothing of this part of the plugin.
+            Err(Failure::Crashed(_) | Failure::Busy | Failure::Stopped | Failure::Cancelled) => {}
             _ => self.breaker.answered(part),
         }
     }

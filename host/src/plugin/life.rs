@@ -9,8 +9,9 @@ use super::news::{News, PluginEvent};
 use super::report::{PluginReport, PluginState};
 use super::scan::Plugin;
 use super::settings::{Isolation, PluginConfig};
-use super::supervisor::Shared;
-use super::{Instance, Staged, definitions};
+use super::stage::remove_unused;
+use super::supervisor::{Shared, until};
+use super::{Confinement, Instance, Staged, definitions};
 use crate::registry::Change;
 use crate::telemetry::chain;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(super) enum Order {
         /// Told when it is done, or has failed.
         done: oneshot::Sender<()>,
     },
-    /// Its file is gone, or disabled. The task ends.
+    /// Its file is gone, or disabled.
     Retire,
 }
 
@@ -48,8 +49,6 @@ pub(super) struct Life {
     refused: Option<Refused>,
     /// Counts what was served.
     generation: u64,
-    /// Generations that this process has mapped.
-    resident: usize,
     /// Generations whose calls have not ended.
     retiring: JoinSet<Arc<Staged>>,
 }
@@ -58,10 +57,21 @@ pub(super) struct Life {
 struct Serving {
     instance: Arc<Instance>,
     staged: Arc<Staged>,
+    signature: Option<String>,
     config: PluginConfig,
     news: News,
     /// When the breaker is looked at again.
     look: Option<Instant>,
+}
+
+/// A generation that is to be served.
+struct Loaded {
+    staged: Arc<Staged>,
+    signature: Option<String>,
+    config: PluginConfig,
+    isolation: Isolation,
+    instance: Arc<Instance>,
+    news: News,
 }
 
 /// A file that could not be served.
@@ -75,26 +85,18 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 
 impl Life {
     pub(super) fn new(name: String, shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>) -> Self {
-        Self {
-            name,
-            shared,
-            orders,
-            serving: None,
-            refused: None,
-            generation: 0,
-            resident: 0,
-            retiring: JoinSet::new(),
-        }
+        Self { name, shared, orders, serving: None, refused: None, generation: 0, retiring: JoinSet::new() }
     }
 
-    /// Runs until the plugin is retired, or the host stops; what is served then is ended by whoever stops the host.
+    /// Runs until the host stops. What is served then is left on the board, for whoever stops the host to end; what was
+    /// retired before has ended.
     pub(super) async fn run(mut self) {
         let stopping = self.shared.stopping.clone();
         loop {
             let look = self.serving.as_ref().and_then(|serving| serving.look);
             tokio::select! {
                 biased;
-                () = stopping.cancelled() => return,
+                () = stopping.cancelled() => break,
                 order = self.orders.recv() => match order {
                     Some(Order::Serve { plugin, config, problem, is_asked, done }) => {
                         if is_asked {
@@ -102,21 +104,27 @@ impl Life {
                         }
                         self.serve(plugin, *config).await;
                         if let Some(problem) = problem {
-                            self.tell_problem(&problem);
+                            self.tell_problem("its newest file", &problem);
                         }
                         let _ = done.send(());
                     }
-                    Some(Order::Retire) | None => return self.leave().await,
+                    Some(Order::Retire) => self.leave(),
+                    None => break,
                 },
                 event = next_event(&mut self.serving) => self.hear(event).await,
                 () = until(look) => self.look(),
                 Some(retired) = self.retiring.join_next(), if !self.retiring.is_empty() => self.retired(retired.ok()),
             }
         }
+        while self.retiring.join_next().await.is_some() {}
     }
 
     /// Serves a file, unless it is served already.
     async fn serve(&mut self, plugin: Plugin, config: PluginConfig) {
+        if self.is_distrusted(&config).await {
+            tracing::warn!(plugin = self.name, "what is served is not trusted any more, and is ended");
+            self.leave();
+        }
         if let Some(serving) = &mut self.serving
             && serving.staged.digest == plugin.staged.digest
             && !serving.config.needs_restart_for(&config)
@@ -126,7 +134,7 @@ impl Life {
             self.refused = None;
             // The catalogue follows when all plugins have been told.
             return self.shared.board.change(&self.name, |report| {
-                (report.path, report.required, report.reason) = (path, required, None);
+                (report.path, report.required, report.refused) = (path, required, None);
             });
         }
         if self.refused.as_ref().is_some_and(|refused| refused.is(&plugin, &config)) {
@@ -139,39 +147,54 @@ impl Life {
             self.shared.board.set(&self.name, report.clone());
         }
         let stopping = self.shared.stopping.clone();
-        let loading = async {
-            let mut config = config.clone();
-            if isolation != config.isolation {
-                // It had the host's rights so far, and keeps them.
-                config.confinement = super::Confinement::None;
-            }
-            self.shared.loader.load(Arc::clone(&plugin.staged), plugin.signature.clone(), &config, isolation).await
-        };
+        let mut loaded_with = config.clone();
+        if isolation != config.isolation {
+            // It had the host's rights so far, and keeps them.
+            loaded_with.confinement = Confinement::None;
+        }
+        let (staged, signature) = (Arc::clone(&plugin.staged), plugin.signature.clone());
         let loaded = tokio::select! {
-            loaded = loading => loaded,
+            biased;
             () = stopping.cancelled() => Err(LoadError::Stopping),
+            loaded = self.shared.loader.load(staged, signature, &loaded_with, isolation) => loaded,
         };
         match loaded {
             Ok((instance, news)) => {
                 self.refused = None;
-                self.swap(report, plugin.staged, config, isolation, instance, news);
+                if instance.is_in_worker() {
+                    report.not_granted = loaded_with.confinement.not_granted(&plugin.staged.metadata.wants);
+                }
+                let Plugin { staged, signature } = plugin;
+                self.swap(report, Loaded { staged, signature, config, isolation, instance, news });
             }
             Err(error) => {
                 self.refuse(report, &error);
-                // A verdict may be cleared, which is cheap to look up.
-                let is_tried_again = matches!(error, LoadError::Quarantined { .. } | LoadError::Stopping);
-                self.refused = (!is_tried_again).then_some(Refused { plugin, config });
+                self.refused = (!error.may_pass()).then_some(Refused { plugin, config });
             }
+        }
+    }
+
+    /// Whether what is served may not be opened any more, because the operator has said so since.
+    async fn is_distrusted(&self, config: &PluginConfig) -> bool {
+        match &self.serving {
+            Some(serving) if serving.config.trust != config.trust => {
+                let (staged, signature) = (Arc::clone(&serving.staged), serving.signature.clone());
+                let judged = self.shared.loader.verify(staged, signature, config).await;
+                matches!(judged, Err(LoadError::Trust(_)))
+            }
+            _ => false,
         }
     }
 
     /// Where the next generation runs.
     fn isolation(&self, config: &PluginConfig) -> Isolation {
-        if config.isolation == Isolation::InProcess && self.resident >= config.max_resident {
+        let resident = self.shared.loader.resident(&self.name);
+        if config.isolation == Isolation::InProcess && resident >= config.max_resident {
             tracing::warn!(
                 plugin = self.name,
-                resident = self.resident,
-                "none of its generations in this process can be unmapped: the next one goes to a worker process"
+                resident,
+                "none of its generations in this process can be unmapped: the next one goes to a worker process, with the \
+                 host's rights, until the host is started again; `max_resident` bounds them"
             );
             return Isolation::Worker;
         }
@@ -186,46 +209,34 @@ impl Life {
         report.digest = Some(staged.digest);
         report.required = config.required;
         report.generation = self.generation;
-        report.resident = self.resident;
+        report.resident = self.shared.loader.resident(&self.name);
         report.draining = self.retiring.len();
         report
     }
 
     /// Serves a generation from now on, and ends the one before when its calls have ended.
-    fn swap(
-        &mut self,
-        mut report: PluginReport,
-        staged: Arc<Staged>,
-        config: PluginConfig,
-        isolation: Isolation,
-        instance: Arc<Instance>,
-        news: News,
-    ) {
+    fn swap(&mut self, mut report: PluginReport, loaded: Loaded) {
+        let Loaded { staged, signature, config, isolation, instance, news } = loaded;
         for (tool, character) in definitions::hidden_characters(&instance.manifest()) {
-            tracing::warn!(
-                plugin = self.name,
-                tool,
-                character = format!("U+{:04X}", u32::from(character)),
-                "its words have a character that people do not see"
-            );
+            let code = u32::from(character);
+            let note = format!("the words of tool '{tool}' have a character that people do not see: U+{code:04X}");
+            tracing::warn!(plugin = self.name, "{note}");
+            report.notes.push(note);
         }
         self.generation += 1;
-        self.resident += usize::from(isolation == Isolation::InProcess);
         tracing::info!(
             plugin = self.name, version = staged.metadata.version, generation = self.generation, ?isolation,
             file = %staged.origin.display(), "plugin loaded"
         );
         report.state = PluginState::Ready;
-        (report.generation, report.resident) = (self.generation, self.resident);
+        report.generation = self.generation;
+        report.resident = self.shared.loader.resident(&self.name);
         report.isolation = Some(isolation);
         report.enforced = instance.enforced().to_vec();
-        if instance.is_in_worker() {
-            report.not_granted = config.confinement.not_granted(&staged.metadata.wants);
-            for want in &report.not_granted {
-                tracing::warn!(plugin = self.name, want, "it wants what it is not granted");
-            }
+        for want in &report.not_granted {
+            tracing::warn!(plugin = self.name, want, "it wants what it is not granted");
         }
-        let serving = Serving { instance: Arc::clone(&instance), staged, config, news, look: None };
+        let serving = Serving { instance: Arc::clone(&instance), staged, signature, config, news, look: None };
         let before = self.serving.replace(serving);
         report.draining = self.retiring.len() + usize::from(before.is_some());
         self.shared.board.serve(&self.name, report, instance);
@@ -240,21 +251,23 @@ impl Life {
         tracing::error!(
             plugin = self.name, file = %report.path.display(), reason, is_served = self.serving.is_some(), "plugin refused"
         );
-        if self.serving.is_some() {
-            return self.tell_problem(&reason);
-        }
         report.state = match error {
             LoadError::Quarantined { .. } => PluginState::Quarantined,
             _ => PluginState::Refused,
         };
-        report.reason = Some(reason);
+        if let Some(serving) = &self.serving {
+            let is_same_file = Some(serving.staged.digest) == report.digest;
+            self.shared.board.count(&self.name, report.state);
+            return self.tell_problem(if is_same_file { "its new configuration" } else { "its newest file" }, &reason);
+        }
+        report.refused = Some(reason);
         self.shared.board.set(&self.name, report);
     }
 
-    /// The newest file is not served, and the one before is.
-    fn tell_problem(&self, reason: &str) {
-        let reason = format!("its newest file is refused, the one before is served: {reason}");
-        self.shared.board.change(&self.name, |report| report.reason = Some(reason));
+    /// What is newest is not served, and what was before is.
+    fn tell_problem(&self, newest: &str, reason: &str) {
+        let reason = format!("{newest} is refused, the one before is served: {reason}");
+        self.shared.board.change(&self.name, |report| report.refused = Some(reason));
     }
 
     /// Ends a generation when nobody can call it and its calls have ended.
@@ -269,28 +282,31 @@ impl Life {
     }
 
     fn retired(&mut self, staged: Option<Arc<Staged>>) {
-        if let Some(staged) = staged {
-            let is_served = self.serving.as_ref().is_some_and(|serving| serving.staged.digest == staged.digest);
-            tracing::debug!(plugin = self.name, digest = %staged.digest, "a generation has ended");
-            if !is_served {
-                self.shared.discard(&staged);
-            }
-        }
         let draining = self.retiring.len();
-        self.shared.board.change(&self.name, |report| report.draining = draining);
+        if draining == 0 && self.serving.is_none() {
+            self.shared.board.remove_drained(&self.name);
+        } else {
+            self.shared.board.change(&self.name, |report| report.draining = draining);
+        }
+        if let Some(staged) = staged {
+            tracing::debug!(plugin = self.name, digest = %staged.digest, "a generation has ended");
+            let path = staged.path.clone();
+            // Whoever else has it keeps it.
+            drop(staged);
+            remove_unused(&path);
+        }
     }
 
-    /// The file is gone: nobody can call the plugin any more, and its last calls end.
-    async fn leave(mut self) {
+    /// The file is gone: nobody can call the plugin any more, and its last calls end. It may come back.
+    fn leave(&mut self) {
+        self.refused = None;
+        let Some(serving) = self.serving.take() else {
+            return self.shared.board.remove(&self.name);
+        };
         self.shared.board.withdraw(&self.name);
         self.shared.publish();
         tracing::info!(plugin = self.name, "plugin retired");
-        if let Some(serving) = self.serving.take() {
-            self.retire(serving);
-        }
-        let retired = self.retiring.join_all().await;
-        self.shared.board.remove(&self.name);
-        retired.iter().for_each(|staged| self.shared.discard(staged));
+        self.retire(serving);
     }
 
     async fn hear(&mut self, event: PluginEvent) {
@@ -366,13 +382,6 @@ async fn next_event(serving: &mut Option<Serving>) -> PluginEvent {
             // The instance holds the other end.
             None => std::future::pending().await,
         },
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
     }
 }

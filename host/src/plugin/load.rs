@@ -13,7 +13,7 @@ use super::worker::{Opening, Pool, Recipe, WorkerError, WorkerProgram, probe};
 use super::{Digest, InspectError, Instance, StageError, Staged};
 use crate::rt::{Blocking, BlockingError};
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub enum LoadError {
     #[error("what it offers cannot be read")]
     Manifest(#[source] serde_json::Error),
     /// Another file has a plugin of its name.
-    #[error("{first} has a plugin of this name already")]
+    #[error("{first} has a plugin of this name already: remove one of the two files")]
     SameName {
         /// The file that keeps the name.
         first: PathBuf,
@@ -64,18 +64,43 @@ pub enum LoadError {
     Stopping,
 }
 
+impl LoadError {
+    /// Whether it may be otherwise the next time, with the same file and configuration: a verdict may be cleared, a machine
+    /// may have room again.
+    pub(super) fn may_pass(&self) -> bool {
+        use WorkerError::{NotConfined, Spawn, TimedOut};
+        matches!(
+            self,
+            Self::Quarantined { .. }
+                | Self::Stopping
+                | Self::Stage(_)
+                | Self::Blocking(_)
+                | Self::Worker(Spawn(_) | TimedOut(_) | NotConfined(_))
+        )
+    }
+}
+
 /// What loading needs of the host, whatever the plugin. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Loader {
     pub(super) program: WorkerProgram,
     pub(super) verdicts: Verdicts,
     pub(super) start_timeout: Duration,
-    /// Files that this process has mapped: each further generation needs a file of its own.
-    pub(super) mapped: Arc<Mutex<HashSet<Digest>>>,
+    /// What this process has mapped, for good.
+    pub(super) mapped: Arc<Mutex<Mapped>>,
+}
+
+/// What a process has mapped. Nothing is ever taken out.
+#[derive(Default)]
+pub(super) struct Mapped {
+    /// Each further generation of these bytes needs a file of its own.
+    digests: HashSet<Digest>,
+    /// How many images there are of each plugin.
+    images: BTreeMap<String, usize>,
 }
 
 /// A copy whose bytes may be opened.
-struct Verified {
+pub(super) struct Verified {
     staged: Arc<Staged>,
     bytes: Vec<u8>,
 }
@@ -84,6 +109,11 @@ struct Verified {
 struct Sound(Verified);
 
 impl Loader {
+    /// How many images of a plugin this process has mapped.
+    pub(super) fn resident(&self, plugin: &str) -> usize {
+        self.mapped.lock().images.get(plugin).copied().unwrap_or(0)
+    }
+
     /// Loads a staged copy into the isolation that is asked for.
     ///
     /// # Errors
@@ -100,7 +130,12 @@ impl Loader {
         let host = OwnHost::new(verified.staged.metadata.name.as_str().into(), sender.clone());
         let staged = Arc::clone(&verified.staged);
         let (body, offers) = match isolation {
-            Isolation::Worker => self.start_worker(&verified, config, host.clone()).await?,
+            Isolation::Worker => {
+                if config.confinement == Confinement::None {
+                    self.check_verdict(&staged)?;
+                }
+                self.start_worker(&verified, config, host.clone()).await?
+            }
             Isolation::InProcess => {
                 let sound = self.probe(verified).await?;
                 self.start(sound, config, host.clone()).await?
@@ -113,7 +148,10 @@ impl Loader {
     }
 
     /// Judges the bytes of the copy, which are those that are opened.
-    async fn verify(
+    ///
+    /// # Errors
+    /// When they are not those that were staged, or may not be opened.
+    pub(super) async fn verify(
         &self,
         staged: Arc<Staged>,
         signature: Option<String>,
@@ -134,15 +172,12 @@ impl Loader {
     async fn probe(&self, verified: Verified) -> Result<Sound, LoadError> {
         /// How long a library may take to be opened.
         const TIME: Duration = Duration::from_secs(10);
-        let Staged { digest, path, metadata, .. } = &*verified.staged;
-        let quarantined = |reason: String| LoadError::Quarantined { plugin: metadata.name.clone(), reason };
-        match self.verdicts.on(digest) {
-            Some(Verdict::Sound) => return Ok(Sound(verified)),
-            Some(Verdict::Quarantined(reason)) => return Err(quarantined(reason)),
-            None => {}
+        let Staged { digest, metadata, .. } = &*verified.staged;
+        if self.check_verdict(&verified.staged)? == Some(Verdict::Sound) {
+            return Ok(Sound(verified));
         }
         let time = TIME.min(self.start_timeout);
-        let opening = Opening { library: path.clone(), confinement: Confinement::of_probe(TIME) };
+        let opening = Opening::of(&verified.staged, Confinement::of_probe(TIME));
         let verdict = match probe(&self.program, &opening, time).await {
             Ok(_) => Verdict::Sound,
             Err(WorkerError::Ended(how)) => Verdict::Quarantined(format!("when it was opened, its process {how}")),
@@ -158,7 +193,17 @@ impl Loader {
         }
         match verdict {
             Verdict::Sound => Ok(Sound(verified)),
-            Verdict::Quarantined(reason) => Err(quarantined(reason)),
+            Verdict::Quarantined(reason) => Err(LoadError::Quarantined { plugin: metadata.name.clone(), reason }),
+        }
+    }
+
+    /// The verdict on a file, unless it is in quarantine.
+    fn check_verdict(&self, staged: &Staged) -> Result<Option<Verdict>, LoadError> {
+        match self.verdicts.on(&staged.digest) {
+            Some(Verdict::Quarantined(reason)) => {
+                Err(LoadError::Quarantined { plugin: staged.metadata.name.clone(), reason })
+            }
+            verdict => Ok(verdict),
         }
     }
 
@@ -170,7 +215,7 @@ impl Loader {
     ) -> Result<(Body, Vec<u8>), LoadError> {
         let (pool, offers) = Pool::start(Recipe {
             program: self.program.clone(),
-            opening: Opening { library: verified.staged.path.clone(), confinement: config.confinement.clone() },
+            opening: Opening::of(&verified.staged, config.confinement.clone()),
             config: config.config.to_string().into_bytes(),
             host,
             limits: config.pool.clone(),
@@ -183,17 +228,24 @@ impl Loader {
     /// Opens and starts a plugin in this process, on a thread that may hang.
     async fn start(&self, sound: Sound, config: &PluginConfig, host: OwnHost) -> Result<(Body, Vec<u8>), LoadError> {
         let Sound(Verified { staged, bytes }) = sound;
-        let is_first = self.mapped.lock().insert(staged.digest);
+        let is_first = self.mapped.lock().digests.insert(staged.digest);
+        let mapped = Arc::clone(&self.mapped);
         let table = config.config.to_string();
         let starting = Blocking { name: "plugin-start", deadline: self.start_timeout };
         let started = starting.run(move || {
             // One image has one plugin: what its statics hold is that one's.
             let copy = if is_first { None } else { Some(staged.copy(&bytes)?) };
             let path = copy.as_ref().unwrap_or(&staged.path);
+            // Time has passed since it was judged. Between this and the opening is nothing.
+            if std::fs::read(path).ok().as_ref() != Some(&bytes) {
+                return Err(staged.changed().into());
+            }
             let opened = Library::open(path);
             if let Some(copy) = &copy {
                 let _ = std::fs::remove_file(copy);
             }
+            // What was mapped stays, even if it is not a plugin.
+            *mapped.lock().images.entry(staged.metadata.name.clone()).or_default() += 1;
             let library = opened?;
             tracing::debug!(
                 plugin = staged.metadata.name, digest = %staged.digest, level = library.level(),

@@ -30,7 +30,7 @@ mod worker;
 
 pub use breaker::BreakerLimits;
 pub use confine::{Confinement, Enforcement, Grants, Network, Unenforceable};
-pub use definitions::{DefinitionLock, Definitions, LockError};
+pub use definitions::{DefinitionLock, Definitions, LockError, visible};
 pub use discover::{Candidate, DiscoverError, discover};
 pub use inspect::{InspectError, Inspected, inspect, inspect_bytes, inspect_file};
 pub use instance::{Instance, InstanceLimits};

@@ -56,8 +56,12 @@ pub struct PluginReport {
     pub digest: Option<Digest>,
     /// Where it is in its life.
     pub state: PluginState,
-    /// Why it is not served, or why its newest file is not.
-    pub reason: Option<String>,
+    /// Why it is not served, or why what is newest of it is not.
+    pub refused: Option<String>,
+    /// What of it is out of the catalogue for its faults, and why.
+    pub out: Option<String>,
+    /// What the operator should know of what it offers.
+    pub notes: Vec<String>,
     /// Whether the host is not ready without it.
     pub required: bool,
     /// Where it runs, if it does.
@@ -82,7 +86,9 @@ impl PluginReport {
             metadata,
             digest: None,
             state,
-            reason: None,
+            refused: None,
+            out: None,
+            notes: Vec::new(),
             required: false,
             isolation: None,
             generation: 0,
@@ -91,6 +97,13 @@ impl PluginReport {
             enforced: Vec::new(),
             not_granted: Vec::new(),
         }
+    }
+
+    /// Why it, or some of it, is not served.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let reasons: Vec<&str> = self.refused.iter().chain(&self.out).map(String::as_str).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     /// The plugin's name, or its file's.
@@ -114,12 +127,22 @@ pub enum Trouble {
     #[error("the required plugin '{0}' is not in any plugin folder")]
     RequiredMissing(String),
     /// Approved definitions cannot be read, so none is approved.
-    #[error(transparent)]
+    #[error("no definition is approved, and tools that are locked are withheld")]
     Lock(#[from] super::definitions::LockError),
     /// Changes of the folders are not seen.
     #[error("the plugin folders cannot be watched: send SIGHUP after a change")]
     Watch(#[source] notify::Error),
+    /// The configuration was changed, and is none.
+    #[error("the changed configuration is not usable, the one before holds: {0}")]
+    Reread(String),
     /// Something that is served beside the plugins is left out.
     #[error("{0}")]
     Beside(String),
+}
+
+impl Trouble {
+    /// Whether it holds whatever another look at the folders shows.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self, Self::Beside(_) | Self::Watch(_) | Self::Reread(_))
+    }
 }

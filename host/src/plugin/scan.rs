@@ -2,10 +2,12 @@
 
 use super::load::LoadError;
 use super::report::Trouble;
-use super::{Candidate, InspectError, StageDirectory, Staged, discover, inspect};
+use super::{Candidate, DiscoverError, InspectError, StageDirectory, Staged, discover, inspect};
 use crate::rt::{Blocking, BlockingError};
-use std::collections::HashMap;
+use mcp_plugin_api::abi::Metadata;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -85,14 +87,17 @@ pub(super) enum When {
 
 impl Scanner {
     /// What lies in the folders.
+    ///
+    /// A plugin that is not `fit` for where it is to run counts as refused.
     pub(super) async fn scan(
         &mut self,
         folders: &[PathBuf],
         stage: &StageDirectory,
         time: Duration,
         when: When,
+        fit: impl Fn(&Metadata) -> Result<(), InspectError>,
     ) -> Found {
-        let (candidates, troubles) = candidates(folders);
+        let (candidates, troubles) = self.candidates(folders);
         let mut before = std::mem::take(&mut self.known);
         let mut reading = Vec::new();
         let mut is_unsettled = false;
@@ -117,35 +122,58 @@ impl Scanner {
                 // Changed while it was read, it is read again.
                 known.is_settled = look(&path) == known.look;
                 is_unsettled |= !known.is_settled;
-                known.former = match &outcome {
-                    Outcome::Plugin(plugin) => Some(plugin.clone()),
-                    Outcome::NotAPlugin => None,
-                    Outcome::Refused(_) => known.former.take(),
-                };
-                known.outcome = Some(outcome);
+                if known.is_settled || known.outcome.is_none() {
+                    known.outcome = Some(outcome);
+                }
             }
         }
         let files = candidates.into_iter().filter_map(|Candidate { path }| {
-            let known = self.known.get(&path)?;
-            Some(File { outcome: known.outcome.clone()?, former: known.former.clone(), path })
+            let known = self.known.get_mut(&path)?;
+            let outcome = match known.outcome.clone()? {
+                Outcome::Plugin(plugin) => match fit(&plugin.staged.metadata) {
+                    Ok(()) => Outcome::Plugin(plugin),
+                    Err(unfit) => Outcome::Refused(Arc::new(unfit.into())),
+                },
+                other => other,
+            };
+            known.former = match &outcome {
+                Outcome::Plugin(plugin) => Some(plugin.clone()),
+                Outcome::NotAPlugin => None,
+                Outcome::Refused(_) => known.former.take(),
+            };
+            Some(File { outcome, former: known.former.clone(), path })
         });
         Found { files: files.collect(), troubles, is_unsettled }
     }
-}
 
-fn candidates(folders: &[PathBuf]) -> (Vec<Candidate>, Vec<Trouble>) {
-    let mut candidates = Vec::new();
-    let mut troubles: Vec<Trouble> = Vec::new();
-    for folder in folders {
-        match discover(folder) {
-            Ok((found, refused)) => {
-                candidates.extend(found);
-                troubles.extend(refused.into_iter().map(Trouble::from));
+    /// Every file once, however often its folder is named. Files of a folder that cannot be read for a moment are as before.
+    fn candidates(&self, folders: &[PathBuf]) -> (Vec<Candidate>, Vec<Trouble>) {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut troubles: Vec<Trouble> = Vec::new();
+        let mut seen = HashSet::new();
+        for folder in folders {
+            if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
+                continue;
             }
-            Err(error) => troubles.push(error.into()),
+            match discover(folder) {
+                Ok((found, refused)) => {
+                    candidates.extend(found);
+                    troubles.extend(refused.into_iter().map(Trouble::from));
+                }
+                Err(error) => {
+                    if matches!(&error, DiscoverError::Unreadable { source, .. } if source.kind() != ErrorKind::NotFound)
+                    {
+                        let mut paths: Vec<_> =
+                            self.known.keys().filter(|path| path.parent() == Some(folder)).cloned().collect();
+                        paths.sort();
+                        candidates.extend(paths.into_iter().map(|path| Candidate { path }));
+                    }
+                    troubles.push(error.into());
+                }
+            }
         }
+        (candidates, troubles)
     }
-    (candidates, troubles)
 }
 
 /// The signature of a file lies beside it.

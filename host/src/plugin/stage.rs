@@ -11,7 +11,6 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The SHA-256 of a file.
@@ -67,11 +66,13 @@ pub struct Staged {
     pub digest: Digest,
     /// What it says of itself.
     pub metadata: Metadata,
+    /// Held as long as it is in use, so that no host that shares the folder removes it.
+    _in_use: fs::File,
 }
 
 /// Why a file cannot be staged.
 #[derive(Debug, thiserror::Error)]
-#[error("the private copy {path} cannot be made")]
+#[error("{path} cannot be made or used: plugins are kept there for this user alone")]
 pub struct StageError {
     /// The copy.
     pub path: PathBuf,
@@ -86,9 +87,7 @@ impl StageDirectory {
     /// # Errors
     /// When it cannot be made, or is not this user's alone.
     pub fn open(path: PathBuf) -> Result<Self, StageError> {
-        let fail = |source| StageError { path: path.clone(), source };
-        create_private(&path).map_err(fail)?;
-        check_private(&path).map_err(fail)?;
+        private_folder(&path)?;
         Ok(Self(path))
     }
 
@@ -109,7 +108,9 @@ impl StageDirectory {
             draft.file.sync_data().map_err(fail)?;
             fs::rename(&draft.path, &path).map_err(fail)?;
         }
-        Ok(Staged { origin: inspected.path, path, digest, metadata: inspected.metadata })
+        let in_use = fs::File::open(&path).map_err(fail)?;
+        in_use.lock_shared().map_err(fail)?;
+        Ok(Staged { origin: inspected.path, path, digest, metadata: inspected.metadata, _in_use: in_use })
     }
 }
 
@@ -123,9 +124,16 @@ impl StageDirectory {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > long));
             if digest.is_some() && !is_in_use && is_old {
-                let _ = fs::remove_file(entry.path());
+                remove_unused(&entry.path());
             }
         }
+    }
+}
+
+/// Removes a copy that no host uses.
+pub(super) fn remove_unused(path: &Path) {
+    if fs::File::open(path).is_ok_and(|file| file.try_lock().is_ok()) {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -140,10 +148,13 @@ impl Staged {
     pub(super) fn bytes(&self) -> Result<Vec<u8>, StageError> {
         let fail = |source| StageError { path: self.path.clone(), source };
         let bytes = fs::read(&self.path).map_err(fail)?;
-        if Digest::of(&bytes) != self.digest {
-            return Err(fail(io::Error::new(io::ErrorKind::InvalidData, "somebody has changed it")));
-        }
-        Ok(bytes)
+        if Digest::of(&bytes) == self.digest { Ok(bytes) } else { Err(self.changed()) }
+    }
+
+    /// The copy is not what was judged.
+    pub(super) fn changed(&self) -> StageError {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "somebody has changed it since it was checked");
+        StageError { path: self.path.clone(), source }
     }
 
     /// A further copy, under a name of its own: the loader takes one path, and one file, for one library, and gives the
@@ -176,15 +187,24 @@ struct Draft {
 
 /// A fresh file beside the copy: two hosts, or two files of the same content, do not write into each other's.
 fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = folder.join(format!("{digest}.{}.{number}.draft", std::process::id()));
+    // Hosts in containers of their own may have one process number, and share the folder.
+    let number = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+    let path = folder.join(format!("{digest}.{number:016x}.draft"));
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path)?;
     Ok(Draft { path, file })
+}
+
+/// Makes a folder that nobody else may write to, if it is missing.
+///
+/// # Errors
+/// When it cannot be made, or is not this user's alone.
+pub(super) fn private_folder(path: &Path) -> Result<(), StageError> {
+    let made = create_private(path).and_then(|()| check_private(path));
+    made.map_err(|source| StageError { path: path.to_owned(), source })
 }
 
 #[cfg(unix)]
@@ -248,6 +268,17 @@ mod tests {
         fs::write(&staged.path, b"xyz").unwrap();
         stage.stage(inspected(b"abc")).unwrap();
         assert_eq!(fs::read(&staged.path).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn a_copy_that_was_changed_after_the_check_gives_no_bytes() {
+        let root = tempfile::tempdir().unwrap();
+        let stage = StageDirectory::open(root.path().join("stage")).unwrap();
+        let staged = stage.stage(inspected(b"abc")).unwrap();
+        assert_eq!(staged.bytes().unwrap(), b"abc");
+        fs::write(&staged.path, b"abd").unwrap();
+        let refused = staged.bytes().unwrap_err();
+        assert_eq!(refused.source.to_string(), "somebody has changed it since it was checked");
     }
 
     #[test]

@@ -10,13 +10,14 @@ use super::load::{LoadError, Loader};
 use super::report::{PluginReport, PluginState, Trouble};
 use super::scan::{File, Found, Outcome, Plugin, Scanner, When};
 use super::settings::{Isolation, SupervisorConfig};
+use super::stage::private_folder;
 use super::verdicts::Verdicts;
 use super::watch::{Watch, Watched};
-use super::{InspectError, Instance, StageDirectory, StageError, Staged};
+use super::{InspectError, Instance, StageDirectory, StageError};
 use crate::registry::{Callee as _, Offer, Registry, build};
 use crate::rt::Drain;
 use crate::telemetry::chain;
-use mcp_plugin_api::abi::PanicMode;
+use mcp_plugin_api::abi::{Metadata, PanicMode};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Loads plugins, keeps the catalogue up to date, and ends them.
@@ -76,7 +78,7 @@ impl Supervisor {
         };
         let stage = StageDirectory::open(config.stage.clone());
         // What is known of plugins is nobody else's to write either.
-        let stage = stage.and_then(|stage| StageDirectory::open(config.state.clone()).map(|_state| stage));
+        let stage = stage.and_then(|stage| private_folder(&config.state).map(|()| stage));
         let shared = Shared {
             config: RwLock::new(Arc::new(config)),
             registry,
@@ -114,27 +116,32 @@ impl Supervisor {
     /// asks for a look at everything.
     pub async fn follow(&self, reread: Reread, config_file: Option<PathBuf>, asked: Arc<Notify>, drain: Drain) {
         let mut watch = self.watch(config_file.clone());
-        let mut pause: Option<Duration> = None;
+        // What has changed since all was loaded was not watched yet.
+        let mut next = self.shared.config().settle.map(|settle| Instant::now() + settle);
         loop {
             let settle = self.shared.config().settle;
+            let soon = settle.map(|settle| Instant::now() + settle);
             tokio::select! {
                 () = drain.draining() => return,
                 () = asked.notified() => {
                     self.reread(&reread);
                     watch = self.watch(config_file.clone());
                     self.scan(When::Asked).await;
-                    pause = None;
+                    next = None;
                 }
-                () = config_changed(watch.as_ref()) => {
+                () = changed(watch.as_ref(), Watch::config_changed) => {
                     // A file that is being written is not half of one.
                     tokio::time::sleep(settle.unwrap_or_default()).await;
                     self.reread(&reread);
-                    pause = Some(settle.unwrap_or_default());
+                    watch = self.watch(config_file.clone());
+                    self.scan(When::Settled).await;
+                    next = soon;
                 }
-                () = plugins_changed(watch.as_ref()) => pause = settle,
-                () = sleep(pause) => {
+                // A file that is written all the time holds nobody else up.
+                () = changed(watch.as_ref(), Watch::plugins_changed) => next = next.or(soon),
+                () = until(next) => {
                     let (_, is_unsettled) = self.scan(When::Settled).await;
-                    pause = if is_unsettled { settle } else { None };
+                    next = self.shared.config().settle.filter(|_| is_unsettled).map(|settle| Instant::now() + settle);
                 }
             }
         }
@@ -146,8 +153,13 @@ impl Supervisor {
             Ok(config) => {
                 tracing::info!("the configuration of plugins was read again");
                 *self.shared.config.write() = Arc::new(config);
+                self.shared.board.set_following([]);
             }
-            Err(reason) => tracing::error!(reason, "the configuration was not read again: the one before holds"),
+            Err(reason) => {
+                let trouble = Trouble::Reread(reason);
+                report_chain("plugins need attention", &trouble);
+                self.shared.board.set_following([trouble]);
+            }
         }
     }
 
@@ -159,8 +171,8 @@ impl Supervisor {
             Ok(watch) => Some(watch),
             Err(error) => {
                 let trouble = Trouble::Watch(error);
-                report_chain("not watched", &trouble);
-                self.shared.board.add(trouble);
+                report_chain("plugins need attention", &trouble);
+                self.shared.board.set_following([trouble]);
                 None
             }
         }
@@ -181,7 +193,7 @@ impl Supervisor {
             }
         };
         let Found { files, troubles, is_unsettled } =
-            scanning.scanner.scan(&config.folders, stage, config.start_timeout, when).await;
+            scanning.scanner.scan(&config.folders, stage, config.start_timeout, when, |it| fit(it, &config)).await;
         let lock = self.shared.read_lock(&config);
         let Sorted { wanted, reports } = sort(files, &config);
         let found: BTreeSet<String> = wanted
@@ -191,9 +203,9 @@ impl Supervisor {
             .collect();
         let missing = missing(&config, &found);
         self.shared.board.set_files(reports, troubles.into_iter().chain(missing).chain(lock));
-        let gone: Vec<String> = scanning.orders.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        for name in gone {
-            if let Some(orders) = scanning.orders.remove(&name) {
+        // What is gone may be on its way under another name, and is looked for again soon.
+        if !is_unsettled {
+            for (_, orders) in scanning.orders.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
                 let _ = orders.send(Order::Retire);
             }
         }
@@ -201,8 +213,11 @@ impl Supervisor {
         for (name, wanted) in wanted {
             waiting.push(self.tell(&mut scanning, name, wanted, &config, when));
         }
-        // Tasks that have ended.
-        while scanning.tasks.try_join_next().is_some() {}
+        while let Some(ended) = scanning.tasks.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the task of a plugin failed; it is begun anew at the next change");
+            }
+        }
         // What was approved meanwhile.
         self.shared.publish();
         (waiting, is_unsettled)
@@ -222,6 +237,8 @@ impl Supervisor {
         let config = Box::new(config.of(&name).clone());
         let order = Order::Serve { plugin, config, problem, is_asked: when == When::Asked, done };
         let Scanning { orders, tasks, .. } = scanning;
+        // One whose task has failed gets another.
+        orders.retain(|_, sender| !sender.is_closed());
         let sender = orders.entry(name.clone()).or_insert_with(|| {
             let (send, receive) = mpsc::unbounded_channel();
             tasks.spawn(Life::new(name, Arc::clone(&self.shared), receive).run());
@@ -268,8 +285,11 @@ impl Supervisor {
     pub fn is_ready(&self) -> bool {
         self.shared.board.read(|plugins, troubles, _| {
             let missing = troubles.iter().any(|trouble| matches!(trouble, Trouble::RequiredMissing(_)));
-            let refused = plugins.iter().any(|(report, _)| report.required && report.state != PluginState::Ready);
-            !missing && !refused
+            let is_up = |instance: &Option<Arc<Instance>>| instance.as_ref().is_some_and(|instance| instance.is_up());
+            let is_there = |(report, instance): &(PluginReport, Option<Arc<Instance>>)| {
+                report.state == PluginState::Ready && is_up(instance)
+            };
+            !missing && plugins.iter().filter(|(report, _)| report.required).all(is_there)
         })
     }
 
@@ -279,14 +299,25 @@ impl Supervisor {
         const RETURN: Duration = Duration::from_millis(500);
         const PAUSE: Duration = Duration::from_millis(5);
         self.shared.stopping.cancel();
+        // First the tasks, so that nothing is served any more that they were about to; with what they had retired.
+        let tasks = std::mem::take(&mut self.scanning.lock().await.tasks);
+        let ended = tokio::time::timeout(grace + RETURN, tasks.join_all());
         let instances = self.shared.board.take_all();
+        let ended = tokio::spawn(async move { ended.await.is_ok() });
         let returned = async {
             while instances.iter().any(|instance| instance.calls() > 0) {
                 tokio::time::sleep(PAUSE).await;
             }
         };
         let _ = tokio::time::timeout(RETURN, returned).await;
-        futures_util::future::join_all(instances.iter().map(|instance| instance.stop(grace))).await;
+        let stopped = futures_util::future::join_all(instances.iter().map(|instance| instance.stop(grace)));
+        let (_, ended) = tokio::join!(stopped, ended);
+        if !ended.unwrap_or(false) {
+            tracing::warn!("a plugin that was retired before did not stop in time");
+        }
+        // What a task had begun to serve meanwhile.
+        let late = self.shared.board.take_all();
+        futures_util::future::join_all(late.iter().map(|instance| instance.stop(grace))).await;
     }
 }
 
@@ -344,14 +375,6 @@ impl Shared {
         *self.lock.write() = lock;
         trouble
     }
-
-    /// Removes the copy of a generation that has ended, unless another plugin's has the same bytes.
-    pub(super) fn discard(&self, staged: &Staged) {
-        let digest = Some(staged.digest);
-        if !self.board.read(|plugins, _, _| plugins.iter().any(|(report, _)| report.digest == digest)) {
-            let _ = std::fs::remove_file(&staged.path);
-        }
-    }
 }
 
 fn withheld_text(plugin: &str, tool: &str, why: Withheld) -> String {
@@ -360,6 +383,15 @@ fn withheld_text(plugin: &str, tool: &str, why: Withheld) -> String {
         Withheld::Changed => "its definition is not the one that was approved",
     };
     format!("tool '{tool}' of plugin '{plugin}' is withheld: {why}; `mcp-host approve {plugin}` shows and approves it")
+}
+
+/// Whether a plugin can run where it is to run.
+fn fit(metadata: &Metadata, config: &SupervisorConfig) -> Result<(), InspectError> {
+    let of = config.of(&metadata.name);
+    if of.enabled && of.isolation == Isolation::InProcess && metadata.panic == PanicMode::Abort {
+        return Err(InspectError::PanicAborts);
+    }
+    Ok(())
 }
 
 /// A plugin to be served.
@@ -401,8 +433,6 @@ fn sort(files: Vec<File>, config: &SupervisorConfig) -> Sorted {
             let mut report = PluginReport::new(path, Some(metadata), PluginState::Disabled);
             report.required = of.required;
             sorted.reports.push(report);
-        } else if metadata.panic == PanicMode::Abort && of.isolation == Isolation::InProcess {
-            sorted.refuse(path, Some(metadata), &InspectError::PanicAborts.into());
         } else if let Some(first) = sorted.wanted.get(&metadata.name) {
             let error = LoadError::SameName { first: first.plugin.staged.origin.clone() };
             sorted.refuse(path, Some(metadata), &error);
@@ -414,9 +444,9 @@ fn sort(files: Vec<File>, config: &SupervisorConfig) -> Sorted {
 }
 
 impl Sorted {
-    fn refuse(&mut self, path: PathBuf, metadata: Option<mcp_plugin_api::abi::Metadata>, error: &LoadError) {
+    fn refuse(&mut self, path: PathBuf, metadata: Option<Metadata>, error: &LoadError) {
         let mut report = PluginReport::new(path, metadata, PluginState::Refused);
-        report.reason = Some(chain(error));
+        report.refused = Some(chain(error));
         self.reports.push(report);
     }
 }
@@ -429,23 +459,18 @@ fn missing(config: &SupervisorConfig, found: &BTreeSet<String>) -> Vec<Trouble> 
     missing.collect()
 }
 
-async fn plugins_changed(watch: Option<&Watch>) {
+/// Resolves at a change; never where nothing is watched.
+async fn changed<'a, F: Future<Output = ()>>(watch: Option<&'a Watch>, change: impl FnOnce(&'a Watch) -> F) {
     match watch {
-        Some(watch) => watch.plugins_changed().await,
+        Some(watch) => change(watch).await,
         None => std::future::pending().await,
     }
 }
 
-async fn config_changed(watch: Option<&Watch>) {
-    match watch {
-        Some(watch) => watch.config_changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep(pause: Option<Duration>) {
-    match pause {
-        Some(pause) => tokio::time::sleep(pause).await,
+/// Resolves then; never where there is no then.
+pub(super) async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
     }
 }

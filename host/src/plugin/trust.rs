@@ -62,7 +62,7 @@ pub enum TrustError {
         digest: Digest,
     },
     /// Its digest is not among those that are named.
-    #[error("its SHA-256 is {digest}, which is not pinned")]
+    #[error("its SHA-256 is {digest}, which is not pinned: add it to the plugin's `sha256` if this file is meant")]
     OtherDigest {
         /// The file's.
         digest: Digest,
@@ -80,7 +80,7 @@ pub enum TrustError {
         reason: String,
     },
     /// No trusted key has signed these bytes.
-    #[error("its signature is not that of a trusted key for this very file")]
+    #[error("its signature is not one by a key in `trusted_keys` over this very file")]
     NotTrusted,
 }
 

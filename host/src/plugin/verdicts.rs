@@ -97,6 +97,9 @@ impl Verdicts {
 
     fn change(&self, change: impl FnOnce(&mut Book)) -> io::Result<()> {
         let _writing = self.writing.lock();
+        // Another host, or `mcp-host plugins clear`, may write too.
+        let lock = fs::File::create(self.path.with_extension("lock"))?;
+        lock.lock()?;
         let mut book = self.read();
         change(&mut book);
         book.format = FORMAT;

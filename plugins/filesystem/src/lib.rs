@@ -86,6 +86,7 @@ pub struct ReadOne {
 }
 
 #[plugin(
+    wants = ["read", "write"],
     instructions = "Paths are absolute, or relative to the first allowed folder. list_allowed_directories names the folders."
 )]
 impl Filesystem {

@@ -52,6 +52,7 @@ pub struct Changed {
 }
 
 #[plugin(
+    wants = ["read", "write"],
     instructions = "One SQLite database. Read its schema first: the resource 'sqlite://schema', or list_tables and describe_table."
 )]
 impl Sqlite {

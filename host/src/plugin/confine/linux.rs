@@ -7,10 +7,13 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus, NetPort,
     PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter,
+    SeccompRule, apply_filter, sock_filter,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -69,6 +72,7 @@ pub(super) fn enforce(
     judge: impl FnOnce(&[Enforcement]) -> Result<(), ConfineError>,
 ) -> Result<Vec<Enforcement>, ConfineError> {
     let mut enforced = bound(grants)?;
+    drop_capabilities()?;
     let abi = restrict_paths_and_ports(grants, library)?;
     let by_landlock = |what: &str, needed: ABI| Enforcement {
         what: what.to_owned(),
@@ -81,20 +85,31 @@ pub(super) fn enforce(
     };
     // Before version 3 a file that may only be read can be cut to nothing.
     enforced.push(by_landlock("filesystem", ABI::V3));
-    enforced.push(by_landlock("signals", ABI::V6));
     take_calls_away(grants)?;
     let by_seccomp = |what: &str| Enforcement { what: what.to_owned(), by: "seccomp".to_owned(), is_enforced: true };
     enforced.push(match &grants.network {
         Network::Ports { .. } => by_landlock("network", ABI::V4),
         Network::Off | Network::On => by_seccomp("network"),
     });
-    enforced.push(if grants.subprocesses.is_empty() {
-        by_seccomp("subprocesses")
+    if grants.subprocesses.is_empty() {
+        enforced.extend(["subprocesses", "signals"].map(by_seccomp));
     } else {
-        by_landlock("subprocesses", ABI::V1)
-    });
+        enforced.push(by_landlock("subprocesses", ABI::V1));
+        enforced.push(by_landlock("signals", ABI::V6));
+    }
     judge(&enforced)?;
     Ok(enforced)
+}
+
+/// What root may do beyond its files: nothing of that is a plugin's. To read what is another user's stays, where granted.
+fn drop_capabilities() -> Result<(), ConfineError> {
+    let refused = |error: Errno| ConfineError::Refused { what: "rights of root", reason: error.to_string() };
+    let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let mut sets = capabilities(None).map_err(refused)?;
+    sets.effective &= kept;
+    sets.permitted &= kept;
+    sets.inheritable &= kept;
+    set_capabilities(None, sets).map_err(refused)
 }
 
 /// Bounds memory, time and files.
@@ -109,7 +124,9 @@ fn bound(grants: &Grants) -> Result<Vec<Enforcement>, ConfineError> {
     ];
     for (what, resource, bound) in bounds {
         let Some(bound) = bound else { continue };
-        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })
+        // Whoever reaches the lower bound of time gets a signal that says so, and is killed at the upper one.
+        let maximum = if what == "cpu_time" { bound + 1 } else { bound };
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(maximum) })
             .map_err(|error| ConfineError::Bound { what, source: error.into() })?;
         if what != "core" {
             enforced.push(Enforcement { what: what.to_owned(), by: "rlimit".to_owned(), is_enforced: true });
@@ -136,13 +153,13 @@ fn restrict_paths_and_ports(grants: &Grants, library: &Path) -> Result<ABI, Conf
     ruleset = allow_if_there(ruleset, "/dev/null", read | AccessFs::WriteFile)?;
     ruleset = allow(ruleset, library, read)?;
     for path in &grants.read {
-        ruleset = allow(ruleset, path, read)?;
+        ruleset = grant(ruleset, path, read)?;
     }
     for path in &grants.write {
-        ruleset = allow(ruleset, path, AccessFs::from_all(KNOWN) & !BitFlags::from(AccessFs::Execute))?;
+        ruleset = grant(ruleset, path, AccessFs::from_all(KNOWN) & !BitFlags::from(AccessFs::Execute))?;
     }
     for path in &grants.subprocesses {
-        ruleset = allow(ruleset, path, read | AccessFs::Execute)?;
+        ruleset = grant(ruleset, path, read | AccessFs::Execute)?;
     }
     if !grants.subprocesses.is_empty() {
         for path in LOADERS {
@@ -167,6 +184,20 @@ fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
     let opened = PathFd::new(path).map_err(|error| failed(error.to_string()))?;
     // Rights of folders make no sense for a file, and the system refuses them there.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
+    ruleset.add_rule(PathBeneath::new(opened, access)).map_err(|error| failed(error.to_string()))
+}
+
+/// Allows what the operator grants. No part of the path is a link: what may write above a grant could move it.
+fn grant(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, ConfineError> {
+    let failed = |reason: String| ConfineError::Path { path: path.to_owned(), reason };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
+    let opened = opened.map_err(|error| match error {
+        Errno::LOOP => failed("a part of it is a symbolic link now".to_owned()),
+        error => failed(error.to_string()),
+    })?;
+    let is_folder = fstat(&opened).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+    let access = if is_folder { access } else { access & AccessFs::from_file(KNOWN) };
     ruleset.add_rule(PathBeneath::new(opened, access)).map_err(|error| failed(error.to_string()))
 }
 
@@ -207,6 +238,32 @@ const NEVER: &[i64] = &[
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_mount_setattr,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_clock_settime,
+    libc::SYS_settimeofday,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    libc::SYS_fanotify_init,
+    libc::SYS_quotactl_fd,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+    // Memory and queues that other processes of this user have.
+    libc::SYS_shmget,
+    libc::SYS_semget,
+    libc::SYS_msgget,
+    libc::SYS_mq_open,
     libc::SYS_reboot,
     libc::SYS_swapon,
     libc::SYS_swapoff,
@@ -214,15 +271,79 @@ const NEVER: &[i64] = &[
     libc::SYS_quotactl,
     libc::SYS_personality,
     libc::SYS_setrlimit,
+    // Whose a file is, and who may use it, is not bound by landlock.
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
 ];
+
+/// `TIOCSTI` and `TIOCLINUX`, whose types differ between C libraries.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
+
+/// Spaces of their own that processes could make, in which they have rights that they do not have here.
+const NAMESPACES: &[i32] = &[
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+
+/// The same number on all machines; newer than the table of names.
+const FCHMODAT2: i64 = 452;
+
+/// What changes files that may only be read: their times, and who may use one that is open.
+const OF_WRITERS: &[i64] = &[
+    libc::SYS_fchmod,
+    libc::SYS_utimensat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+];
+
+/// Ways to memory that no bound of private memory sees.
+const OF_SHARED_MEMORY: &[i64] = &[libc::SYS_memfd_create, libc::SYS_memfd_secret];
 
 fn take_calls_away(grants: &Grants) -> Result<(), ConfineError> {
     let refused = |reason: String| ConfineError::Refused { what: "system calls", reason };
     let mut denied: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    if grants.write.is_empty() {
+        denied.extend(OF_WRITERS.iter().map(|call| (*call, Vec::new())));
+    }
+    if grants.memory.is_some() {
+        denied.extend(OF_SHARED_MEMORY.iter().map(|call| (*call, Vec::new())));
+        let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u64;
+        denied.insert(libc::SYS_mmap, vec![rule(&[(3, Width::Dword, Is::MaskedEq(shared), shared)])?]);
+    }
     // Reading limits is harmless; setting them would lift ours, for a process with the rights of root.
     denied.insert(libc::SYS_prlimit64, vec![rule(&[(2, Width::Qword, Is::Ne, 0)])?]);
+    // Keys typed into the terminal that the host was started from.
+    let typed = TYPING.map(|request| rule(&[(1, Width::Dword, Is::Eq, request)]));
+    denied.insert(libc::SYS_ioctl, typed.into_iter().collect::<Result<_, _>>()?);
+    // A pair of datagram sockets can still be used to reach any named one.
+    denied.insert(libc::SYS_socketpair, not_of_kinds(&[libc::SOCK_STREAM])?);
     match &grants.network {
-        Network::On => {}
+        Network::On => {
+            denied.insert(libc::SYS_socket, sockets_beyond_network()?);
+        }
         Network::Off => {
             denied.insert(libc::SYS_socket, Vec::new());
         }
@@ -239,34 +360,57 @@ fn take_calls_away(grants: &Grants) -> Result<(), ConfineError> {
             }
         }
     }
+    // Flags of `clone3` are in memory, where a filter cannot look. Told that there is none, libraries take `clone`.
+    apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS as u32).map_err(refused)?;
     if grants.subprocesses.is_empty() {
+        let own = u64::from(std::process::id());
+        for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
+            denied.insert(call, vec![rule(&[(0, Width::Dword, Is::Ne, own)])?]);
+        }
+        denied.extend([libc::SYS_tkill, libc::SYS_pidfd_send_signal].map(|call| (call, Vec::new())));
         denied.insert(libc::SYS_execve, Vec::new());
         denied.insert(libc::SYS_execveat, Vec::new());
         #[cfg(target_arch = "x86_64")]
         denied.extend([(libc::SYS_fork, Vec::new()), (libc::SYS_vfork, Vec::new())]);
         let thread = libc::CLONE_THREAD as u64;
         denied.insert(libc::SYS_clone, vec![rule(&[(0, Width::Qword, Is::MaskedEq(thread), 0)])?]);
-        // Its flags are in memory, where a filter cannot look. Told that there is no such call, libraries take `clone`.
-        let absent = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        apply(absent, libc::ENOSYS as u32).map_err(refused)?;
+    } else {
+        let spaces = NAMESPACES.iter().map(|space| {
+            let space = *space as u64;
+            rule(&[(0, Width::Qword, Is::MaskedEq(space), space)])
+        });
+        denied.insert(libc::SYS_clone, spaces.collect::<Result<_, _>>()?);
     }
     apply(denied, libc::EPERM as u32).map_err(refused)
 }
 
 /// The sockets that are more than TCP, and UDP where that is granted.
 fn sockets_beyond_ports(udp: bool) -> Result<Vec<SeccompRule>, ConfineError> {
-    const KIND: u64 = 0xf;
     let (inet, inet6) = (libc::AF_INET as u64, libc::AF_INET6 as u64);
-    let kinds = [libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_RDM, libc::SOCK_SEQPACKET, libc::SOCK_DCCP];
-    let mut rules = vec![rule(&[(0, Width::Dword, Is::Ne, inet), (0, Width::Dword, Is::Ne, inet6)])?];
-    for kind in kinds.into_iter().filter(|kind| !udp || *kind != libc::SOCK_DGRAM) {
-        rules.push(rule(&[(1, Width::Dword, Is::MaskedEq(KIND), kind as u64)])?);
-    }
+    let kinds: &[i32] = if udp { &[libc::SOCK_STREAM, libc::SOCK_DGRAM] } else { &[libc::SOCK_STREAM] };
+    let mut rules = not_of_kinds(kinds)?;
+    rules.push(rule(&[(0, Width::Dword, Is::Ne, inet), (0, Width::Dword, Is::Ne, inet6)])?);
     // Streams of other protocols than TCP are not bound to ports.
     let udp = if udp { libc::IPPROTO_UDP } else { libc::IPPROTO_TCP };
     let protocols = [0, libc::IPPROTO_TCP, udp].map(|protocol| (2, Width::Dword, Is::Ne, protocol as u64));
     rules.push(rule(&protocols)?);
     Ok(rules)
+}
+
+/// The sockets that are not of the network: those of this machine's other programs, and of the kernel. What asks the kernel
+/// for routes is, because names are looked up with it.
+fn sockets_beyond_network() -> Result<Vec<SeccompRule>, ConfineError> {
+    let (inet, inet6, netlink) = (libc::AF_INET as u64, libc::AF_INET6 as u64, libc::AF_NETLINK as u64);
+    let other = [inet, inet6, netlink].map(|domain| (0, Width::Dword, Is::Ne, domain));
+    let not_routes = [(0, Width::Dword, Is::Eq, netlink), (2, Width::Dword, Is::Ne, libc::NETLINK_ROUTE as u64)];
+    Ok(vec![rule(&other)?, rule(&not_routes)?])
+}
+
+/// All kinds of sockets but these: one rule for each, because a filter cannot say "none of" under a mask.
+fn not_of_kinds(kinds: &[i32]) -> Result<Vec<SeccompRule>, ConfineError> {
+    const KIND: u64 = 0xf;
+    let other = (0..=KIND).filter(|kind| !kinds.iter().any(|allowed| *allowed as u64 == *kind));
+    other.map(|kind| rule(&[(1, Width::Dword, Is::MaskedEq(KIND), kind)])).collect()
 }
 
 /// A rule that holds where all these arguments are so.
@@ -286,5 +430,26 @@ fn apply(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: u32) -> Result<(), Stri
     let filter = SeccompFilter::new(denied, SeccompAction::Allow, SeccompAction::Errno(errno), architecture)
         .map_err(|error| error.to_string())?;
     let program: BpfProgram = filter.try_into().map_err(|error: seccompiler::BackendError| error.to_string())?;
+    let program: BpfProgram = second_numbers(errno).into_iter().chain(program).collect();
     apply_filter(&program).map_err(|error| error.to_string())
+}
+
+/// Denies the second set of numbers that x86-64 has for the same calls (x32), which the filter behind it does not know.
+fn second_numbers(errno: u32) -> Vec<sock_filter> {
+    /// Load a word of what is known of the call, at a place.
+    const LOAD: u16 = 0x20;
+    /// Jump if greater or equal.
+    const JUMP_GE: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const X32: u32 = 0x4000_0000;
+    if !cfg!(target_arch = "x86_64") {
+        return Vec::new();
+    }
+    let deny = u32::from(SeccompAction::Errno(errno));
+    vec![
+        // The number is the first word.
+        sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: JUMP_GE, jt: 0, jf: 1, k: X32 },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: deny },
+    ]
 }

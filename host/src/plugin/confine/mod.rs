@@ -108,6 +108,8 @@ impl Confinement {
             memory: Some(1 << 30),
             cpu_time: Some(time),
             files: Some(64),
+            // Where the host's own loader would look, so does this one.
+            env: vec!["LD_LIBRARY_PATH".to_owned()],
             ..Grants::default()
         };
         Self::Grants { grants: Box::new(grants), unenforceable: Unenforceable::Warn }

@@ -150,6 +150,12 @@ impl<'a> Frame<'a> {
         out.extend_from_slice(self.payload);
     }
 
+    /// Whether the other side takes it.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        HEAD + self.word.len() + self.name.len() + self.payload.len() <= MAX_FRAME_BYTES
+    }
+
     /// The first frame of `bytes` and how many of them it takes; nothing where it is not all there yet.
     ///
     /// # Errors

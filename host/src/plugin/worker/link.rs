@@ -1,8 +1,8 @@
 //! The host's end of one worker process that runs: calls go in, answers come out, and what a call needs meanwhile goes both ways.
 
-use super::process::{Worker, ending};
-use super::{Frame, FrameError, Kind};
-use crate::call::Failure;
+use super::process::{Worker, end_group, ending};
+use super::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
+use crate::call::{Crash, Failure};
 use crate::plugin::instance::failure_of;
 use crate::plugin::lent::{LentCall, LentHost as _, OwnCall, OwnHost, Requested, failed};
 use bytes::{Buf as _, BytesMut};
@@ -60,6 +60,19 @@ struct Entry {
     requests: HashMap<u32, AbortHandle>,
 }
 
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // Whoever is asked for a call that is over need not answer.
+        self.requests.values().for_each(AbortHandle::abort);
+    }
+}
+
+/// Requests of one call that are answered at a time.
+const MAX_REQUESTS: usize = 1024;
+
+/// Bytes of arguments that fit into a frame, with its names.
+const MAX_ARGUMENT_BYTES: usize = MAX_FRAME_BYTES - (1 << 20);
+
 /// Bytes that may wait for a worker that does not read; calls beyond them are refused.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
@@ -90,11 +103,16 @@ impl Link {
         lent: OwnCall,
     ) -> impl Future<Output = Result<Vec<u8>, Failure>> + Send + use<> {
         let (send, receive) = oneshot::channel();
+        let is_too_large = payload.len() > MAX_ARGUMENT_BYTES;
         let call = self.0.enter(lent, send);
-        let sent = self.0.send(&Frame { word: op, name, payload, ..Frame::of(Kind::Call, call) });
+        let sent = if is_too_large {
+            Err(Failure::Failed(format!("its arguments have more than {MAX_ARGUMENT_BYTES} bytes")))
+        } else {
+            self.0.send(&Frame { word: op, name, payload, ..Frame::of(Kind::Call, call) })
+        };
         if let Err(failure) = sent
-            && let Some(entry) = self.0.calls.lock().remove(&call)
-            && let Some(answer) = entry.answer
+            && let Some(mut entry) = self.0.calls.lock().remove(&call)
+            && let Some(answer) = entry.answer.take()
         {
             let _ = answer.send(Err(failure));
         }
@@ -169,12 +187,15 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Runs until the process has ended, and tells how. All its calls have ended then.
+    /// Runs until the process has ended.
     ///
     /// # Cancel safety
     /// Dropping the future kills the process, and leaves its calls without an answer until the link is dropped.
-    pub(super) async fn run(mut self) -> String {
+    pub(super) async fn run(mut self) -> Ended {
         let shared = Arc::clone(&self.shared);
+        // Also where a task ends in the middle: nobody waits for calls of a process that nobody hears.
+        let mut ended = Ended { shared: Arc::clone(&shared), how: "is heard no more".to_owned() };
+        let leader = self.child.id();
         let how = tokio::select! {
             read = read_all(&shared, &mut self.received) => match read {
                 Ok(()) => ending(&mut self.child).await,
@@ -189,8 +210,28 @@ impl Running {
                 "was killed by the host: it did not end a call, or did not stop".to_owned()
             }
         };
-        shared.close(&how);
-        how
+        end_group(leader);
+        ended.how = how;
+        ended
+    }
+}
+
+/// A process that has ended, whose calls do not know it yet.
+pub(super) struct Ended {
+    shared: Arc<Shared>,
+    how: String,
+}
+
+impl Ended {
+    /// Ends its calls, and gives how it has ended.
+    pub(super) fn tell(self) -> String {
+        self.how.clone()
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.shared.close(&self.how);
     }
 }
 
@@ -214,7 +255,11 @@ impl Shared {
             if outgoing.is_closed {
                 return Err(Failure::Stopped);
             }
-            if frame.kind == Kind::Call && outgoing.bytes.len() > MAX_WAITING_BYTES {
+            if outgoing.bytes.len() > MAX_WAITING_BYTES {
+                if frame.kind != Kind::Call {
+                    // It asks, and does not read the answers.
+                    self.kill.cancel();
+                }
                 return Err(Failure::Busy);
             }
             frame.write(&mut outgoing.bytes);
@@ -330,6 +375,11 @@ impl Shared {
                 let Some(entry) = calls.get_mut(&call) else {
                     return;
                 };
+                if entry.requests.len() >= MAX_REQUESTS || entry.requests.contains_key(&request) {
+                    drop(calls);
+                    let refused = Err(failed(abi::failure::INTERNAL, "too many requests of this call are open", None));
+                    return self.send_answer(call, request, &refused);
+                }
                 let answering = self.runtime.spawn(async move {
                     let result = later.await;
                     if let Some(entry) = shared.calls.lock().get_mut(&call) {
@@ -358,13 +408,16 @@ impl Shared {
     /// The process has ended: so have its calls.
     fn close(&self, how: &str) {
         self.outgoing.lock().is_closed = true;
+        let was_killed = self.kill.is_cancelled();
         self.kill.cancel();
         self.offers.lock().clear();
         let entries = std::mem::take(&mut *self.calls.lock());
-        for entry in entries.into_values() {
-            entry.requests.values().for_each(AbortHandle::abort);
-            if let Some(answer) = entry.answer {
-                let _ = answer.send(Err(Failure::Crashed(format!("its process {how}"))));
+        // Of several calls one has ended the process, and nobody knows which.
+        let waiting = entries.values().filter(|entry| entry.answer.is_some()).count();
+        let crash = Crash { how: format!("its process {how}"), was_alone: waiting == 1 && !was_killed };
+        for mut entry in entries.into_values() {
+            if let Some(answer) = entry.answer.take() {
+                let _ = answer.send(Err(Failure::Crashed(crash.clone())));
             }
         }
     }

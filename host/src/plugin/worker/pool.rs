@@ -2,10 +2,11 @@
 
 use super::link::{Link, Running};
 use super::{Opening, Worker, WorkerError, WorkerProgram};
-use crate::call::Failure;
+use crate::call::{Crash, Failure};
 use crate::plugin::confine::Enforcement;
-use crate::plugin::lent::{OwnCall, OwnHost};
+use crate::plugin::lent::{LentHost as _, OwnCall, OwnHost};
 use crate::telemetry::chain;
+use mcp_plugin_api::abi::op;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Bounds of the workers of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ struct Shared {
     /// A process has started, or none will.
     changed: Notify,
     restarts: AtomicU64,
+    /// Cancelled when no process is to be started any more.
+    ending: CancellationToken,
 }
 
 /// The place of one process.
@@ -62,8 +66,8 @@ struct Slot(Mutex<State>);
 enum State {
     /// It runs.
     Up(Link),
-    /// It is being started again. Why.
-    Down(Arc<str>),
+    /// It is being started again.
+    Down,
     /// It was ended.
     #[default]
     Ended,
@@ -96,10 +100,11 @@ impl Pool {
             next: AtomicUsize::new(0),
             changed: Notify::new(),
             restarts: AtomicU64::new(0),
+            ending: CancellationToken::new(),
         });
         let mut keepers = JoinSet::new();
         for (index, running) in runs.into_iter().enumerate() {
-            keepers.spawn(keep(Arc::clone(&shared), index, running));
+            keepers.spawn(keep(Arc::clone(&shared), index, running, offers.clone()));
         }
         Ok((Self { shared, enforced, keepers: Mutex::new(keepers) }, offers))
     }
@@ -107,6 +112,11 @@ impl Pool {
     /// What its processes have given up.
     pub(in crate::plugin) fn enforced(&self) -> &[Enforcement] {
         &self.enforced
+    }
+
+    /// Whether any of its processes runs.
+    pub(in crate::plugin) fn is_up(&self) -> bool {
+        self.shared.slots.iter().any(|slot| matches!(&*slot.0.lock(), State::Up(_)))
     }
 
     /// How often a process was started again.
@@ -140,14 +150,16 @@ impl Pool {
 
     /// Ends all processes: their plugins are told, and have this long.
     pub(in crate::plugin) async fn stop(&self, grace: Duration) {
+        self.shared.ending.cancel();
         for slot in &self.shared.slots {
             if let State::Up(link) = std::mem::take(&mut *slot.0.lock()) {
                 link.stop(grace);
             }
         }
         self.shared.changed.notify_waiters();
-        let mut keepers = std::mem::take(&mut *self.keepers.lock());
-        while keepers.join_next().await.is_some() {}
+        let keepers = std::mem::take(&mut *self.keepers.lock());
+        // A link kills what does not end by itself; dropped, the others kill theirs.
+        let _ = tokio::time::timeout(grace + Duration::from_millis(500), keepers.join_all()).await;
     }
 }
 
@@ -155,15 +167,20 @@ impl Shared {
     /// A process that runs, another one each time; or why there is none.
     fn pick(&self) -> Result<Link, Failure> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut down = None;
+        let mut is_down = false;
         for offset in 0..self.slots.len() {
             match &*self.slots[first.wrapping_add(offset) % self.slots.len()].0.lock() {
                 State::Up(link) => return Ok(link.clone()),
-                State::Down(why) => down = Some(Arc::clone(why)),
+                State::Down => is_down = true,
                 State::Ended => {}
             }
         }
-        Err(down.map_or(Failure::Stopped, |why| Failure::Crashed(format!("{why}, and is being started again"))))
+        // What was wrong is the operator's to know.
+        Err(if is_down {
+            Failure::Crashed(Crash::beside("its process is being started again"))
+        } else {
+            Failure::Stopped
+        })
     }
 
     /// Waits for a process that runs.
@@ -204,7 +221,7 @@ async fn start(recipe: &Recipe) -> Result<Started, WorkerError> {
 }
 
 /// Runs a process, and starts it again whenever it ends, later each time that it ends soon.
-async fn keep(shared: Arc<Shared>, index: usize, mut running: Running) {
+async fn keep(shared: Arc<Shared>, index: usize, mut running: Running, mut offers: Vec<u8>) {
     /// A process that lived for this long starts again at once.
     const STABLE: Duration = Duration::from_secs(10);
     const FIRST: Duration = Duration::from_millis(100);
@@ -213,8 +230,11 @@ async fn keep(shared: Arc<Shared>, index: usize, mut running: Running) {
     let mut pause = Duration::ZERO;
     loop {
         let began = Instant::now();
-        let how = running.run().await;
-        if !slot.go_down(&how) {
+        let ended = running.run().await;
+        // Before its calls learn of it: whoever calls again at once waits for the next process.
+        let is_wanted = slot.go_down();
+        let how = ended.tell();
+        if !is_wanted {
             return;
         }
         shared.recipe.host.warn(&format!("its process {how}; it is started again"));
@@ -222,21 +242,33 @@ async fn keep(shared: Arc<Shared>, index: usize, mut running: Running) {
             pause = Duration::ZERO;
         }
         running = loop {
-            tokio::time::sleep(pause).await;
+            let starting = async {
+                tokio::time::sleep(pause).await;
+                start(&shared.recipe).await
+            };
+            let started = tokio::select! {
+                started = starting => started,
+                () = shared.ending.cancelled() => return,
+            };
             pause = (pause * 2).clamp(FIRST, LONGEST);
-            match start(&shared.recipe).await {
+            match started {
                 Ok(started) => {
                     if !slot.come_up(started.link) {
                         return;
+                    }
+                    // What it offers may depend on what it finds when it starts.
+                    if started.offers != offers {
+                        offers = started.offers;
+                        shared.recipe.host.notify(op::MANIFEST_CHANGED, b"");
                     }
                     break started.running;
                 }
                 Err(error) => {
                     let why = chain(&error);
-                    shared.recipe.host.warn(&format!("its process could not be started again: {why}"));
-                    if !slot.go_down(&format!("could not be started again: {why}")) {
-                        return;
-                    }
+                    shared
+                        .recipe
+                        .host
+                        .warn(&format!("its process could not be started again, it is tried again: {why}"));
                 }
             }
         };
@@ -247,12 +279,12 @@ async fn keep(shared: Arc<Shared>, index: usize, mut running: Running) {
 
 impl Slot {
     /// Whether it is to be started again.
-    fn go_down(&self, how: &str) -> bool {
+    fn go_down(&self) -> bool {
         let mut state = self.0.lock();
         if matches!(&*state, State::Ended) {
             return false;
         }
-        *state = State::Down(format!("its process {how}").into());
+        *state = State::Down;
         true
     }
 

@@ -1,6 +1,6 @@
 //! A worker process until its plugin has started: spawned, told what to open, and heard.
 
-use super::{Frame, FrameError, Kind, Opened, Opening, WORKER_COMMAND};
+use super::{Frame, FrameError, Kind, NOT_CONFINED, Opened, Opening, WORKER_COMMAND};
 use crate::plugin::lent::{LentHost, OwnHost, kept_levels};
 use bytes::{Buf as _, BytesMut};
 use std::io;
@@ -35,9 +35,12 @@ pub enum WorkerError {
     /// It ended.
     #[error("its process {0}")]
     Ended(String),
-    /// It says why it cannot.
+    /// It says why it does not open the library.
     #[error("{0}")]
     Refused(String),
+    /// It says why it opens no library at all: that is not the library's fault.
+    #[error("its process cannot be used: {0}")]
+    NotConfined(String),
     /// Its plugin says why it does not start.
     #[error("it did not start: {0}")]
     NotStarted(String),
@@ -70,10 +73,13 @@ impl Worker {
         time: Duration,
     ) -> Result<(Self, Opened), WorkerError> {
         let mut worker = Self::spawn(program, opening)?;
-        let payload = serde_json::to_vec(opening).map_err(|error| WorkerError::Refused(error.to_string()))?;
+        let payload = serde_json::to_vec(opening).map_err(|error| WorkerError::NotConfined(error.to_string()))?;
         let frame = Frame { payload: &payload, ..Frame::of(Kind::Open, 0) };
         let opened = worker.told(&frame, time, |frame| match frame.kind {
-            Kind::Opened => Some(serde_json::from_slice(frame.payload).map_err(|_| FrameError::TooShort.into())),
+            Kind::Opened => {
+                let opened = serde_json::from_slice(frame.payload);
+                Some(opened.map_err(|error| WorkerError::NotConfined(format!("what it says is not readable: {error}"))))
+            }
             _ => None,
         });
         let opened = opened.await?;
@@ -153,6 +159,16 @@ impl Worker {
     }
 }
 
+/// Ends what a process has started and left behind; it has just ended itself.
+pub(super) fn end_group(leader: Option<u32>) {
+    // As long as any process is left in the group, its number is no other's; with none left, the system would have to go
+    // through all numbers between the end of the leader and this.
+    let leader = leader.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    if let Some(leader) = leader {
+        let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+    }
+}
+
 /// How a process has ended, whose socket is closed. One that has closed its socket and goes on is killed.
 pub(super) async fn ending(child: &mut Child) -> String {
     /// How long a process may take to end that has closed its socket.
@@ -176,7 +192,9 @@ async fn hear_until<T>(
     loop {
         while let Some((frame, taken)) = Frame::read(received)? {
             if frame.kind == Kind::Refused {
-                return Err(WorkerError::Refused(frame.name.to_owned()));
+                let why = frame.name.to_owned();
+                let is_ours = frame.word == NOT_CONFINED;
+                return Err(if is_ours { WorkerError::NotConfined(why) } else { WorkerError::Refused(why) });
             }
             let heard = hear(&frame);
             received.advance(taken);

@@ -57,10 +57,13 @@ pub struct PluginHealth {
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Where its file is.
+    pub file: String,
     /// The SHA-256 of what is served, or was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// `loading`, `ready`, `disabled`, `not a plugin`, `refused`, `quarantined`, `broken` or `draining`.
+    /// `loading`, `ready`, `disabled`, `not a plugin`, `refused`, `quarantined`, `broken`, `restarting` or
+    /// `draining`.
     pub state: &'static str,
     /// Why it is not served, or why its newest file is not.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -82,14 +82,12 @@ impl Baton {
         Running(self)
     }
 
-    /// Tells the watch that the holder of `turn` lives. One that was replaced just now may still tell it, and is taken for
-    /// the holder for a moment: then that one is replaced too, which costs a thread and nothing else.
+    /// Tells the watch that the holder of `turn` lives. One that was replaced has no say any more.
     fn beat(&self, turn: Turn, parity: u64) {
-        if self.is_held(turn) {
-            let count = (COUNT.get() + 2) % (1 << COUNT_BITS);
-            COUNT.set(count);
-            self.pulse.store(turn << COUNT_BITS | count | parity, Ordering::SeqCst);
-        }
+        let count = (COUNT.get() + 2) % (1 << COUNT_BITS);
+        COUNT.set(count);
+        let beat = |pulse: u64| (pulse >> COUNT_BITS == turn).then_some(turn << COUNT_BITS | count | parity);
+        let _ = self.pulse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, beat);
     }
 
     /// This thread is about to wait for something that only a reader can bring: another one reads on.

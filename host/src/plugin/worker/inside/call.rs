@@ -90,6 +90,9 @@ impl LentCall for RemoteCall {
     }
 
     fn request(&self, op: &str, payload: &[u8]) -> Requested {
+        if !(Frame { word: op, payload, ..Frame::of(Kind::Request, self.call) }).fits() {
+            return Requested::Ready(Err(failed(failure::INTERNAL, "what is asked is too large", None)));
+        }
         let (send, receive) = oneshot::channel();
         let Some(request) = self.inside.wait_for_answer(Waiter::Request(send)) else {
             return Requested::Ready(Err(unknown_request()));

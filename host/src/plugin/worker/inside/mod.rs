@@ -8,7 +8,8 @@ mod call;
 mod outbox;
 mod reader;
 
-use super::{Frame, Kind, Opened, Opening};
+use super::{Frame, Kind, NOT_CONFINED, Opened, Opening, PROTOCOL};
+use crate::plugin::Digest;
 use crate::plugin::confine;
 use crate::plugin::ffi::{Library, Plugin, PluginAnswer};
 use crate::plugin::lent::failed;
@@ -20,6 +21,7 @@ use outbox::Outbox;
 use parking_lot::Mutex;
 use reader::{Reader, Received};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -50,6 +52,10 @@ pub fn run() -> ExitCode {
     let Ok(socket) = take_socket() else {
         return ExitCode::FAILURE;
     };
+    // A plugin that hangs while it is opened reads no socket, and would outlive its host. The thread that has started this
+    // process is one of the host's runtime, which ends with the host.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let Ok(reading) = socket.try_clone() else {
         return ExitCode::FAILURE;
     };
@@ -58,7 +64,8 @@ pub fn run() -> ExitCode {
     let library = match open(&mut reader, &outbox) {
         Ok(library) => library,
         Err(why) => {
-            outbox.send(&Frame { word: failure::INTERNAL, name: &why, ..Frame::of(Kind::Refused, 0) });
+            let Refusal { kind, why } = why;
+            outbox.send(&Frame { word: kind, name: &why, ..Frame::of(Kind::Refused, 0) });
             return ExitCode::FAILURE;
         }
     };
@@ -88,15 +95,36 @@ fn take_socket() -> std::io::Result<UnixStream> {
     Ok(socket.into())
 }
 
+/// Why no library is open.
+struct Refusal {
+    kind: &'static str,
+    why: String,
+}
+
 /// Confines this process, and opens the library.
-fn open(reader: &mut Reader, outbox: &Outbox) -> Result<Library, String> {
-    let received = reader.next().map_err(|error| error.to_string())?.ok_or("the host is gone")?;
-    let frame = received.frame().map_err(|error| error.to_string())?;
-    let opening: Opening = serde_json::from_slice(frame.payload).map_err(|error| error.to_string())?;
+fn open(reader: &mut Reader, outbox: &Outbox) -> Result<Library, Refusal> {
+    let not_confined = |why: String| Refusal { kind: NOT_CONFINED, why };
+    let received = reader.next().map_err(|error| not_confined(error.to_string()))?;
+    let received = received.ok_or_else(|| not_confined("the host is gone".to_owned()))?;
+    let frame = received.frame().map_err(|error| not_confined(error.to_string()))?;
+    let opening: Opening = serde_json::from_slice(frame.payload).map_err(|error| not_confined(error.to_string()))?;
+    if opening.protocol != PROTOCOL {
+        let why = format!("the host speaks version {} of frames, this worker {PROTOCOL}", opening.protocol);
+        return Err(not_confined(why));
+    }
     // Before a second thread is there, and before anything foreign has run: what is given up binds all of it.
-    let enforced = confine::confine(&opening.confinement, &opening.library).map_err(|error| chain(&error))?;
-    let library = Library::open(&opening.library).map_err(|error| chain(&error))?;
-    let opened = serde_json::to_vec(&Opened { level: library.level(), enforced }).map_err(|error| error.to_string())?;
+    let enforced =
+        confine::confine(&opening.confinement, &opening.library).map_err(|error| not_confined(chain(&error)))?;
+    let refused = |why: String| Refusal { kind: failure::INTERNAL, why };
+    // Time has passed since it was judged, above all where a worker is started again.
+    let bytes = std::fs::read(&opening.library).map_err(|error| refused(error.to_string()))?;
+    if Digest::of(&bytes).to_string() != opening.digest {
+        return Err(not_confined("somebody has changed the private copy since it was checked".to_owned()));
+    }
+    drop(bytes);
+    let library = Library::open(&opening.library).map_err(|error| refused(chain(&error)))?;
+    let opened = Opened { level: library.level(), enforced };
+    let opened = serde_json::to_vec(&opened).map_err(|error| not_confined(error.to_string()))?;
     outbox.send(&Frame { payload: &opened, ..Frame::of(Kind::Opened, 0) });
     Ok(library)
 }
@@ -113,7 +141,7 @@ impl Inside {
             return refuse(&failed(failure::INTERNAL, "the host sent no start", None));
         };
         self.levels.store(frame.request as u8, Ordering::Relaxed);
-        // The watch first: a plugin may ask its host while it starts, and somebody must read the answer.
+        // The watch first, so that whatever the plugin does from now on, somebody reads on.
         let watched = Arc::clone(self);
         let watch = std::thread::Builder::new().name("watch".to_owned()).stack_size(STACK_BYTES);
         let watching = watch.spawn(move || {
@@ -128,6 +156,9 @@ impl Inside {
             Err(failure) => return refuse(&failure),
         };
         let offers = plugin.manifest();
+        if offers.len() > super::MAX_RESULT_BYTES {
+            return refuse(&failed(failure::INTERNAL, "what it offers is too large", None));
+        }
         let _ = self.plugin.set(plugin);
         self.outbox.send(&Frame { payload: &offers, ..Frame::of(Kind::Started, 0) });
         self.read(0);
@@ -141,11 +172,9 @@ impl Inside {
         let this = Arc::clone(self);
         let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES);
         if thread.spawn(move || this.read(turn)).is_err() {
-            self.outbox.tell(&Frame {
-                request: 1,
-                payload: br#"{"target":"worker","message":"no thread could be started"}"#,
-                ..Frame::of(Kind::Log, 0)
-            });
+            // Nobody would read on. The host starts another process, and says why this one has ended.
+            let _ = writeln!(std::io::stderr(), "mcp-host: a worker ends, because no thread could be started");
+            std::process::exit(1);
         }
     }
 

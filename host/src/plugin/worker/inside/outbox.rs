@@ -28,7 +28,13 @@ impl Outbox {
 
     /// Adds a frame, to be written with the next that is sent.
     pub(super) fn add(&self, frame: &Frame<'_>) {
-        frame.write(&mut self.waiting.lock().bytes);
+        let mut waiting = self.waiting.lock();
+        if frame.fits() {
+            frame.write(&mut waiting.bytes);
+        } else {
+            // What it was about is still told: detail and words may be lost, answers may not.
+            Frame { name: "it is too large", payload: b"", ..*frame }.write(&mut waiting.bytes);
+        }
     }
 
     /// Sends a frame. Blocks while the host does not read.
@@ -41,7 +47,7 @@ impl Outbox {
     pub(super) fn tell(&self, frame: &Frame<'_>) {
         {
             let mut waiting = self.waiting.lock();
-            if waiting.bytes.len() > MAX_TOLD_BYTES {
+            if waiting.bytes.len() > MAX_TOLD_BYTES || !frame.fits() {
                 return;
             }
             frame.write(&mut waiting.bytes);

@@ -1,0 +1,9 @@
+use mcp_plugin_api::prelude::*;
+
+#[derive(Default)]
+struct Greedy;
+
+#[plugin(wants = ["everything"])]
+impl Greedy {}
+
+fn main() {}
