@@ -107,6 +107,18 @@ fn results_that_are_not_are_refused_by_name() {
 }
 
 #[test]
+fn a_tool_that_is_offered_twice_is_there_once_and_told() {
+    let host = Host::with(&["raw", "hello"]).serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let listed = client.ask(&mcp_host_tests::request(1, "tools/list", json!({})))["result"]["tools"].clone();
+    let named = |name: &str| listed.as_array().unwrap().iter().filter(|tool| tool["name"] == name).count();
+    assert_eq!((named("raw_newline"), named("greet")), (1, 1), "{listed}");
+    let problems = client.get("/health/detailed").json()["problems"].clone();
+    assert_eq!(problems, json!(["tool 'raw_newline' of plugin 'raw' is left out: it offers the name twice"]));
+}
+
+#[test]
 fn the_log_of_a_plugin_names_plugin_and_call() {
     let (host, mut client) = Host::with(&["guest"]).config("[log]\nformat = \"json\"").serve_stdio();
     client.initialize("2025-11-25");

@@ -373,6 +373,22 @@ fn a_tool_that_ends_its_process_again_and_again_is_out_and_its_siblings_stay() {
 }
 
 #[test]
+fn a_tool_that_runs_out_of_time_again_and_again_is_out() {
+    let config = "[limits]\ncall_timeout = \"200ms\"\n[plugins.villain]\nisolation = \"worker\"\nmax_faults = 3\n\
+                  retry_after = \"1h\"\nkill_after = \"1h\"\n";
+    let (_host, mut client) = Host::with(&["villain", "hello"]).config(config).serve_stdio();
+    client.initialize("2025-11-25");
+    for _ in 0..3 {
+        let reply = tool(&mut client, "loop_blocking", json!({}));
+        assert_eq!(reply["error"]["message"], "plugin 'villain' did not answer within 200ms");
+    }
+    eventually("it to be out", || {
+        (tool(&mut client, "loop_blocking", json!({}))["error"]["code"] == -32602).then_some(())
+    });
+    assert_eq!(said(&mut client, "works", json!({})), "works");
+}
+
+#[test]
 fn a_copy_that_was_changed_is_not_started_again() {
     let (host, mut client) = with_grants("").serve_stdio();
     client.initialize("2025-11-25");

@@ -191,7 +191,7 @@ fn files_come_and_go() {
 #[test]
 fn a_file_that_is_being_written_is_left_until_it_is_whole() {
     use std::io::Write as _;
-    let host = Host::with(&["hello"]).config("[watch]\nsettle = \"150ms\"\n").serve_http();
+    let host = Host::with(&["hello"]).config("[watch]\nsettle = \"1s\"\n").serve_http();
     let bytes = version_bytes(5);
     let mut file = fs::File::create(host.folder().join("plugins/versioned.so")).unwrap();
     for part in bytes.chunks(bytes.len() / 20 + 1) {
@@ -265,9 +265,9 @@ fn what_does_harm_when_it_is_opened_is_put_aside_before_it_can() {
         ("*(volatile int *)8 = 1;", "when it was opened, its process was ended by signal 11 (segmentation fault)"),
         ("abort();", "when it was opened, its process was ended by signal 6 (abort)"),
         ("exit(0);", "when it was opened, its process ended with exit code 0"),
-        ("for (;;) pause();", "when it was opened, that did not end within 1s"),
+        ("for (;;) pause();", "when it was opened, that did not end within 3s"),
     ] {
-        let builder = Host::with(&["hello"]).config("[limits]\nstart_timeout = \"1s\"\n");
+        let builder = Host::with(&["hello"]).config("[limits]\nstart_timeout = \"3s\"\n");
         compile_c(&with_constructor(body), &builder.plugins().join("bad.so"), &[]);
         let mut host = builder.serve_http();
         let mut client = host.http();
@@ -278,6 +278,22 @@ fn what_does_harm_when_it_is_opened_is_put_aside_before_it_can() {
         assert!(told.starts_with(&format!("it is in quarantine: {reason};")), "{body}: {told}");
         assert_eq!(text(&client.ask(&call(1, "greet", json!({"name": "you"})))), "Hello, you!");
         assert!(host.is_running());
+    }
+}
+
+#[test]
+fn what_does_harm_when_it_is_opened_in_a_worker_harms_the_worker() {
+    for (body, reason) in [
+        ("*(volatile int *)8 = 1;", "its process was ended by signal 11 (segmentation fault)"),
+        ("exit(0);", "its process ended with exit code 0"),
+        ("for (;;) pause();", "it did not return within 3s"),
+    ] {
+        let config = "[limits]\nstart_timeout = \"3s\"\n[plugins.crafted]\nisolation = \"worker\"\n";
+        let builder = Host::with(&["hello"]).config(config);
+        compile_c(&with_constructor(body), &builder.plugins().join("bad.so"), &[]);
+        let host = builder.serve_http();
+        let bad = health(&host.http(), "crafted").unwrap();
+        assert_eq!((&bad["state"], &bad["reason"]), (&json!("refused"), &json!(reason)), "{body}");
     }
 }
 
@@ -536,7 +552,7 @@ fn locked_definitions_are_served_when_they_are_approved() {
 
 #[test]
 fn a_tool_that_fails_again_and_again_is_out_and_its_siblings_stay() {
-    let config = format!("{FAST}[plugins.guest]\nmax_faults = 3\nretry_after = \"400ms\"\n");
+    let config = format!("{FAST}[plugins.guest]\nmax_faults = 3\nretry_after = \"2s\"\n");
     let host = Host::with(&["guest", "hello"]).config(&config).serve_http();
     let mut client = host.http();
     client.initialize("2025-11-25");

@@ -167,6 +167,7 @@ impl Life {
                 let Plugin { staged, signature } = plugin;
                 self.swap(report, Loaded { staged, signature, config, isolation, instance, news });
             }
+            Err(LoadError::Stopping) => {}
             Err(error) => {
                 self.refuse(report, &error);
                 self.refused = (!error.may_pass()).then_some(Refused { plugin, config });
@@ -301,7 +302,11 @@ impl Life {
     fn leave(&mut self) {
         self.refused = None;
         let Some(serving) = self.serving.take() else {
-            return self.shared.board.remove(&self.name);
+            // One whose calls still end is told as such until they have.
+            if self.retiring.is_empty() {
+                self.shared.board.remove(&self.name);
+            }
+            return;
         };
         self.shared.board.withdraw(&self.name);
         self.shared.publish();

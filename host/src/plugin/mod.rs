@@ -1,31 +1,41 @@
 //! A plugin's life, from file to retirement.
 //!
-//! `Candidate → Inspected → Staged → Loaded → Instance`: every stage is a type, and every step consumes the one before.
-//! Files come in, `Callee`s leave for the registry. Sessions, dispatch and transports are not known here, and unsafe code
-//! is in `ffi` only.
+//! `Candidate → Inspected → Staged → Verified → Sound → Instance`: every stage is a type, and every step consumes the one
+//! before. Files and what the operator says come in, `Callee`s leave for the registry, in this process (`ffi`) or in others
+//! (`worker`). One task for each plugin (`life`) decides what of it is served. Sessions, dispatch and transports are not known
+//! here, and unsafe code is in `ffi` only.
 
+// The supervisor, and what it makes of folders.
 mod board;
-mod breaker;
-mod confine;
+mod catalogue;
+mod report;
+mod scan;
+mod settings;
+mod supervisor;
+mod wanted;
+mod watch;
+
+// One plugin.
 mod deaf;
-mod definitions;
 mod discover;
-mod ffi;
 mod inspect;
 mod instance;
-mod lent;
 mod life;
 mod load;
 mod metadata;
 mod news;
-mod report;
-mod scan;
-mod settings;
 mod stage;
-mod supervisor;
+
+// What judges it.
+mod breaker;
+mod definitions;
 mod trust;
 mod verdicts;
-mod watch;
+
+// Its code, and what it is lent.
+mod confine;
+mod ffi;
+mod lent;
 mod worker;
 
 pub use breaker::BreakerLimits;

@@ -3,21 +3,21 @@
 //! Every plugin has one task (`life`). This one looks at the folders, tells each task what lies there and what the operator
 //! says of it, builds the catalogue from what they serve, and ends them all. One broken plugin never hides the healthy ones.
 
-use super::board::{Board, Served};
-use super::definitions::{DefinitionLock, Definitions, Withheld};
+use super::board::Board;
+use super::definitions::DefinitionLock;
 use super::life::{Life, Order};
-use super::load::{LoadError, Loader};
+use super::load::Loader;
 use super::report::{PluginReport, PluginState, Trouble};
-use super::scan::{File, Found, Outcome, Plugin, Scanner, When};
-use super::settings::{Isolation, SupervisorConfig};
+use super::scan::{Found, Scanner, When};
+use super::settings::SupervisorConfig;
 use super::stage::private_folder;
 use super::verdicts::Verdicts;
+use super::wanted::{Sorted, Wanted, fit, missing, sort};
 use super::watch::{Watch, Watched};
-use super::{InspectError, Instance, StageDirectory, StageError};
-use crate::registry::{Callee as _, Offer, Registry, build};
+use super::{Instance, StageDirectory, StageError};
+use crate::registry::{Offer, Registry};
 use crate::rt::Drain;
 use crate::telemetry::chain;
-use mcp_plugin_api::abi::{Metadata, PanicMode};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -39,18 +39,18 @@ pub struct Supervisor {
 
 /// What the plugins' tasks and the supervisor have in common.
 pub(super) struct Shared {
-    config: RwLock<Arc<SupervisorConfig>>,
+    pub(super) config: RwLock<Arc<SupervisorConfig>>,
     pub(super) registry: Registry,
     pub(super) loader: Loader,
     pub(super) board: Board,
     /// What is offered beside the plugins.
-    beside: Vec<Offer>,
+    pub(super) beside: Vec<Offer>,
     /// Approved definitions; nothing is approved where they cannot be read.
-    lock: RwLock<DefinitionLock>,
+    pub(super) lock: RwLock<DefinitionLock>,
     /// Held while a catalogue is built and published, so that an older one never replaces a newer.
-    publishing: Mutex<()>,
+    pub(super) publishing: Mutex<()>,
     /// Nothing is published before all plugins have been tried once.
-    is_open: AtomicBool,
+    pub(super) is_open: AtomicBool,
     /// Cancelled when the plugins end.
     pub(super) stopping: CancellationToken,
 }
@@ -99,7 +99,10 @@ impl Supervisor {
         self.shared.board.add(Trouble::Beside(chain(problem)));
     }
 
-    /// Loads all plugins, side by side, and publishes what they offer.
+    /// Loads all plugins, side by side, and publishes what they offer. Returns when each is served or refused.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, plugins go on loading, and nothing is published. It may be called again.
     pub async fn load_all(&self) {
         let (waiting, _) = self.scan(When::Now).await;
         for done in waiting {
@@ -113,7 +116,10 @@ impl Supervisor {
 
     /// Follows what lies in the folders and what the operator says, until the host drains. `reread` reads the configuration
     /// of `config_file`; `asked` is notified when somebody
-    /// asks for a look at everything.
+    /// asks for a look at everything. To be called once, after all were loaded.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, what was told to plugins is done, and further changes are not seen.
     pub async fn follow(&self, reread: Reread, config_file: Option<PathBuf>, asked: Arc<Notify>, drain: Drain) {
         let mut watch = self.watch(config_file.clone());
         // What has changed since all was loaded was not watched yet.
@@ -293,7 +299,10 @@ impl Supervisor {
         })
     }
 
-    /// Ends all plugins, side by side, within `grace`.
+    /// Ends all plugins, side by side: their stop hooks have `grace`, and what they need beyond it is cut off. For good.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, workers are killed when this is, and stop hooks may not run.
     pub async fn stop_all(&self, grace: Duration) {
         /// How long calls that were cancelled may take to return before their plugin is ended under them.
         const RETURN: Duration = Duration::from_millis(500);
@@ -322,141 +331,9 @@ impl Supervisor {
 }
 
 impl Shared {
-    fn config(&self) -> Arc<SupervisorConfig> {
+    pub(super) fn config(&self) -> Arc<SupervisorConfig> {
         Arc::clone(&self.config.read())
     }
-
-    /// Builds the catalogue of all that is served, and publishes it.
-    pub(super) fn publish(&self) {
-        if !self.is_open.load(Ordering::Acquire) {
-            return;
-        }
-        let _publishing = self.publishing.lock();
-        let config = self.config();
-        let mut left_out = Vec::new();
-        let mut offers: Vec<Offer> = Vec::new();
-        for Served { instance, out } in self.board.served() {
-            if out.all {
-                continue;
-            }
-            let plugin = config.of(instance.plugin());
-            let manifest = instance.manifest();
-            let mut withheld = out.tools;
-            if plugin.definitions == Definitions::Locked {
-                let lock = self.lock.read();
-                for tool in &manifest.tools {
-                    if let Some(why) = lock.withholds(instance.plugin(), tool) {
-                        left_out.push(withheld_text(instance.plugin(), &tool.name, why));
-                        withheld.insert(tool.name.clone());
-                    }
-                }
-            }
-            let (selection, timeouts) = (plugin.selection.clone(), plugin.timeouts.clone());
-            offers.push(Offer { manifest, selection, timeouts, withheld, callee: instance });
-        }
-        let (snapshot, clashes) = build(offers.into_iter().chain(self.beside.iter().cloned()).collect());
-        left_out.extend(clashes.iter().map(ToString::to_string));
-        let known: BTreeSet<String> = self.board.read(|_, _, left_out| left_out.iter().cloned().collect());
-        left_out.iter().filter(|text| !known.contains(*text)).for_each(|text| tracing::error!("{text}"));
-        self.board.set_left_out(left_out);
-        self.registry.publish(snapshot);
-    }
-
-    /// Reads the approved definitions, where any plugin is held to them.
-    fn read_lock(&self, config: &SupervisorConfig) -> Option<Trouble> {
-        let is_locked = |plugin: &super::PluginConfig| plugin.definitions == Definitions::Locked;
-        if !config.plugins.values().chain([&config.defaults]).any(is_locked) {
-            return None;
-        }
-        let (lock, trouble) = match DefinitionLock::read(&config.lock) {
-            Ok(lock) => (lock, None),
-            Err(error) => (DefinitionLock::default(), Some(Trouble::from(error))),
-        };
-        *self.lock.write() = lock;
-        trouble
-    }
-}
-
-fn withheld_text(plugin: &str, tool: &str, why: Withheld) -> String {
-    let why = match why {
-        Withheld::New => "nobody has approved it",
-        Withheld::Changed => "its definition is not the one that was approved",
-    };
-    format!("tool '{tool}' of plugin '{plugin}' is withheld: {why}; `mcp-host approve {plugin}` shows and approves it")
-}
-
-/// Whether a plugin can run where it is to run.
-fn fit(metadata: &Metadata, config: &SupervisorConfig) -> Result<(), InspectError> {
-    let of = config.of(&metadata.name);
-    if of.enabled && of.isolation == Isolation::InProcess && metadata.panic == PanicMode::Abort {
-        return Err(InspectError::PanicAborts);
-    }
-    Ok(())
-}
-
-/// A plugin to be served.
-struct Wanted {
-    plugin: Plugin,
-    /// Why it is what lay in the folder before, and not what lies there now.
-    problem: Option<String>,
-}
-
-/// What lies in the folders, by what is done with it.
-struct Sorted {
-    /// Plugins to be served, by name.
-    wanted: BTreeMap<String, Wanted>,
-    /// What is said of the other files.
-    reports: Vec<PluginReport>,
-}
-
-/// In the order of the files, so that of two plugins of one name always the same is kept.
-fn sort(files: Vec<File>, config: &SupervisorConfig) -> Sorted {
-    let mut sorted = Sorted { wanted: BTreeMap::new(), reports: Vec::new() };
-    for File { path, outcome, former } in files {
-        let (plugin, problem) = match outcome {
-            Outcome::Plugin(plugin) => (plugin, None),
-            Outcome::NotAPlugin => {
-                sorted.reports.push(PluginReport::new(path, None, PluginState::NotAPlugin));
-                continue;
-            }
-            Outcome::Refused(error) => match former {
-                Some(former) => (former, Some(chain(&*error))),
-                None => {
-                    sorted.refuse(path, None, &error);
-                    continue;
-                }
-            },
-        };
-        let metadata = plugin.staged.metadata.clone();
-        let of = config.of(&metadata.name);
-        if !of.enabled {
-            let mut report = PluginReport::new(path, Some(metadata), PluginState::Disabled);
-            report.required = of.required;
-            sorted.reports.push(report);
-        } else if let Some(first) = sorted.wanted.get(&metadata.name) {
-            let error = LoadError::SameName { first: first.plugin.staged.origin.clone() };
-            sorted.refuse(path, Some(metadata), &error);
-        } else {
-            sorted.wanted.insert(metadata.name, Wanted { plugin, problem });
-        }
-    }
-    sorted
-}
-
-impl Sorted {
-    fn refuse(&mut self, path: PathBuf, metadata: Option<Metadata>, error: &LoadError) {
-        let mut report = PluginReport::new(path, metadata, PluginState::Refused);
-        report.refused = Some(chain(error));
-        self.reports.push(report);
-    }
-}
-
-/// What the operator requires and no folder has.
-fn missing(config: &SupervisorConfig, found: &BTreeSet<String>) -> Vec<Trouble> {
-    let required = config.plugins.iter().filter(|(_, plugin)| plugin.required && plugin.enabled);
-    let missing =
-        required.filter(|(name, _)| !found.contains(*name)).map(|(name, _)| Trouble::RequiredMissing(name.clone()));
-    missing.collect()
 }
 
 /// Resolves at a change; never where nothing is watched.

@@ -59,6 +59,9 @@ impl Verdicts {
     }
 
     /// The verdict on a file; nothing where this version of the host has seen none.
+    ///
+    /// # Blocking
+    /// Reads the book, which is small.
     #[must_use]
     pub fn on(&self, digest: &Digest) -> Option<Verdict> {
         let kept = self.read().verdicts.remove(&digest.to_string())?;
@@ -66,6 +69,9 @@ impl Verdicts {
     }
 
     /// Keeps a verdict. Where that is not possible, the file is probed again at the next start.
+    ///
+    /// # Blocking
+    /// Waits for others who write the book.
     ///
     /// # Errors
     /// When the book cannot be written.

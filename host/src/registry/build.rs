@@ -59,7 +59,7 @@ impl Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Clash {
     /// Two plugins offer the same name: the first by plugin name keeps it.
-    #[error("{kind} '{name}' of plugin '{refused}' is left out: plugin '{kept}' has it{}", advice(kind))]
+    #[error("{kind} '{name}' of plugin '{refused}' is left out: {}", advice(kind, kept, refused))]
     Name {
         /// `tool`, `prompt`, `resource`, `template` or `skill`.
         kind: &'static str,
@@ -84,9 +84,13 @@ pub enum Clash {
     },
 }
 
-/// What an operator can do about a clash. Only names of tools and prompts can be prefixed.
-fn advice(kind: &str) -> &'static str {
-    if matches!(kind, "tool" | "prompt") { "; give one of them a prefix" } else { "" }
+/// Who has the name, and what an operator can do. Only names of tools and prompts can be prefixed.
+fn advice(kind: &str, kept: &str, refused: &str) -> String {
+    if kept == refused {
+        return "it offers the name twice".to_owned();
+    }
+    let advice = if matches!(kind, "tool" | "prompt") { "; give one of them a prefix" } else { "" };
+    format!("plugin '{kept}' has it{advice}")
 }
 
 /// Builds a snapshot. The order is the plugins' names, then their own; the outcome does not depend on the order of
