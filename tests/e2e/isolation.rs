@@ -242,6 +242,7 @@ fn other_processes_need_a_grant() {
     let (_host, mut client) = with_grants("subprocesses = [\"/bin/echo\"]").serve_stdio();
     client.initialize("2025-11-25");
     assert_eq!(said(&mut client, "run", json!({"program": "/bin/echo"})), "hello");
+    assert_eq!(said(&mut client, "run_by_name", json!({"name": "echo"})), "hello");
     assert_refused(&said(&mut client, "run", json!({"program": "/bin/cat"})));
     assert_refused(&said(&mut client, "signal_host", json!({})));
 }

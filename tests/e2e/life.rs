@@ -421,6 +421,24 @@ fn a_file_that_would_end_the_host_leaves_the_old_one() {
 }
 
 #[test]
+fn a_plugin_that_would_end_the_host_runs_in_a_worker_and_never_in_the_host() {
+    mcp_host_tests::build(&["-p", "hello", "--profile", "abort"]);
+    let builder = Host::with(&[]).config(&format!("{FAST}[plugins.hello]\nisolation = \"worker\"\n"));
+    let builder = builder.file(&mcp_host_tests::target().join("abort/libhello.so"));
+    let config = builder.folder_path().join("config.toml");
+    let mut host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    assert_eq!(text(&client.ask(&call(1, "greet", json!({"name": "you"})))), "Hello, you!");
+    let said = fs::read_to_string(&config).unwrap();
+    fs::write(&config, said.replace("\"worker\"", "\"in-process\"")).unwrap();
+    let refused = wait_for_state(&host, "hello", "refused");
+    assert!(refused["reason"].as_str().unwrap().contains("panic = \"abort\""), "{refused}");
+    assert_eq!(client.ask(&call(1, "greet", json!({"name": "you"})))["error"]["code"], -32602);
+    assert!(host.is_running());
+}
+
+#[test]
 fn a_folder_that_is_named_twice_is_looked_at_once() {
     let builder = Host::with(&["hello"]);
     let folder = builder.plugins();

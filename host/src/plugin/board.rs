@@ -149,11 +149,18 @@ impl Board {
         self.0.lock().troubles.push(trouble);
     }
 
-    /// Takes in whether changes are seen, and whether the configuration could be read again.
-    pub(super) fn set_following(&self, troubles: impl IntoIterator<Item = Trouble>) {
+    /// Takes in whether changes are seen.
+    pub(super) fn set_watch(&self, trouble: Option<Trouble>) {
         let mut places = self.0.lock();
-        places.troubles.retain(|trouble| !matches!(trouble, Trouble::Watch(_) | Trouble::Reread(_)));
-        places.troubles.extend(troubles);
+        places.troubles.retain(|trouble| !matches!(trouble, Trouble::Watch(_)));
+        places.troubles.extend(trouble);
+    }
+
+    /// Takes in whether the configuration could be read again.
+    pub(super) fn set_reread(&self, trouble: Option<Trouble>) {
+        let mut places = self.0.lock();
+        places.troubles.retain(|trouble| !matches!(trouble, Trouble::Reread(_)));
+        places.troubles.extend(trouble);
     }
 
     /// Takes in what is left out of the catalogue.

@@ -121,7 +121,7 @@ impl Life {
 
     /// Serves a file, unless it is served already.
     async fn serve(&mut self, plugin: Plugin, config: PluginConfig) {
-        if self.is_distrusted(&config).await {
+        if self.is_distrusted(&plugin, &config).await {
             tracing::warn!(plugin = self.name, "what is served is not trusted any more, and is ended");
             self.leave();
         }
@@ -130,6 +130,7 @@ impl Life {
             && !serving.config.needs_restart_for(&config)
         {
             serving.config = config;
+            serving.signature = plugin.signature;
             let (path, required) = (plugin.staged.origin.clone(), serving.config.required);
             self.refused = None;
             // The catalogue follows when all plugins have been told.
@@ -176,10 +177,13 @@ impl Life {
     }
 
     /// Whether what is served may not be opened any more, because the operator has said so since.
-    async fn is_distrusted(&self, config: &PluginConfig) -> bool {
+    async fn is_distrusted(&self, plugin: &Plugin, config: &PluginConfig) -> bool {
         match &self.serving {
             Some(serving) if serving.config.trust != config.trust => {
-                let (staged, signature) = (Arc::clone(&serving.staged), serving.signature.clone());
+                // It may have been signed anew.
+                let is_same = serving.staged.digest == plugin.staged.digest;
+                let signature = if is_same { &plugin.signature } else { &serving.signature }.clone();
+                let staged = Arc::clone(&serving.staged);
                 let judged = self.shared.loader.verify(staged, signature, config).await;
                 matches!(judged, Err(LoadError::Trust(_)))
             }
@@ -284,10 +288,9 @@ impl Life {
 
     fn retired(&mut self, staged: Option<Arc<Staged>>) {
         let draining = self.retiring.len();
+        self.shared.board.change(&self.name, |report| report.draining = draining);
         if draining == 0 && self.serving.is_none() {
             self.shared.board.remove_drained(&self.name);
-        } else {
-            self.shared.board.change(&self.name, |report| report.draining = draining);
         }
         if let Some(staged) = staged {
             tracing::debug!(plugin = self.name, digest = %staged.digest, "a generation has ended");

@@ -24,6 +24,23 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of all that is read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut part = vec![0; 64 * 1024];
+        loop {
+            match reader.read(&mut part) {
+                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(read) => hasher.update(&part[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The digest that is written so: 64 hexadecimal digits, with or without `sha256:` before them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -102,14 +119,21 @@ impl StageDirectory {
         let digest = Digest::of(&inspected.bytes);
         let path = self.0.join(format!("{digest}.{}", std::env::consts::DLL_EXTENSION));
         let fail = |source| StageError { path: path.clone(), source };
-        if !holds(&path, &inspected.bytes) {
-            let mut draft = draft(&self.0, digest).map_err(fail)?;
-            draft.file.write_all(&inspected.bytes).map_err(fail)?;
-            draft.file.sync_data().map_err(fail)?;
-            fs::rename(&draft.path, &path).map_err(fail)?;
-        }
-        let in_use = fs::File::open(&path).map_err(fail)?;
-        in_use.lock_shared().map_err(fail)?;
+        let in_use = loop {
+            if !holds(&path, &inspected.bytes) {
+                let mut draft = draft(&self.0, digest).map_err(fail)?;
+                draft.file.write_all(&inspected.bytes).map_err(fail)?;
+                draft.file.sync_data().map_err(fail)?;
+                fs::rename(&draft.path, &path).map_err(fail)?;
+            }
+            // Another host may remove it until it is locked; then it is made again.
+            match in_use(&path) {
+                Ok(Some(file)) => break file,
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(fail(error)),
+            }
+        };
         Ok(Staged { origin: inspected.path, path, digest, metadata: inspected.metadata, _in_use: in_use })
     }
 }
@@ -130,9 +154,27 @@ impl StageDirectory {
     }
 }
 
+/// The copy at a path, held so that nobody removes it; nothing where somebody just did. Where a file system has no locks,
+/// nothing is ever removed.
+fn in_use(path: &Path) -> io::Result<Option<fs::File>> {
+    let file = fs::File::open(path)?;
+    let _ = file.lock_shared();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        if fs::metadata(path)?.ino() != file.metadata()?.ino() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(file))
+}
+
 /// Removes a copy that no host uses.
 pub(super) fn remove_unused(path: &Path) {
-    if fs::File::open(path).is_ok_and(|file| file.try_lock().is_ok()) {
+    let Ok(file) = fs::File::open(path) else {
+        return;
+    };
+    if file.try_lock().is_ok() {
         let _ = fs::remove_file(path);
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Shared {
 struct Scanning {
     scanner: Scanner,
     orders: BTreeMap<String, mpsc::UnboundedSender<Order>>,
+    /// Plugins whose files were gone at the last look, while others were being written.
+    missed: BTreeSet<String>,
     tasks: JoinSet<()>,
 }
 
@@ -159,12 +161,12 @@ impl Supervisor {
             Ok(config) => {
                 tracing::info!("the configuration of plugins was read again");
                 *self.shared.config.write() = Arc::new(config);
-                self.shared.board.set_following([]);
+                self.shared.board.set_reread(None);
             }
             Err(reason) => {
                 let trouble = Trouble::Reread(reason);
                 report_chain("plugins need attention", &trouble);
-                self.shared.board.set_following([trouble]);
+                self.shared.board.set_reread(Some(trouble));
             }
         }
     }
@@ -174,11 +176,14 @@ impl Supervisor {
         settings.settle?;
         let files = vec![settings.lock.clone(), settings.state.join("verdicts.json")];
         match Watch::start(&Watched { folders: settings.folders.clone(), files, config }) {
-            Ok(watch) => Some(watch),
+            Ok(watch) => {
+                self.shared.board.set_watch(None);
+                Some(watch)
+            }
             Err(error) => {
                 let trouble = Trouble::Watch(error);
                 report_chain("plugins need attention", &trouble);
-                self.shared.board.set_following([trouble]);
+                self.shared.board.set_watch(Some(trouble));
                 None
             }
         }
@@ -188,6 +193,7 @@ impl Supervisor {
     /// told, and whether to look again soon.
     async fn scan(&self, when: When) -> (Vec<oneshot::Receiver<()>>, bool) {
         let mut scanning = self.scanning.lock().await;
+        let scanning = &mut *scanning;
         let config = self.shared.config();
         let stage = match &self.stage {
             Ok(stage) => stage,
@@ -209,15 +215,18 @@ impl Supervisor {
             .collect();
         let missing = missing(&config, &found);
         self.shared.board.set_files(reports, troubles.into_iter().chain(missing).chain(lock));
-        // What is gone may be on its way under another name, and is looked for again soon.
-        if !is_unsettled {
-            for (_, orders) in scanning.orders.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+        // What is gone while others are being written may be one of them, under another name: it is looked for once more.
+        let missed = std::mem::take(&mut scanning.missed);
+        for (name, orders) in scanning.orders.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+            if is_unsettled && !found.contains(name) && !missed.contains(name) {
+                scanning.missed.insert(name.clone());
+            } else {
                 let _ = orders.send(Order::Retire);
             }
         }
         let mut waiting = Vec::new();
         for (name, wanted) in wanted {
-            waiting.push(self.tell(&mut scanning, name, wanted, &config, when));
+            waiting.push(self.tell(scanning, name, wanted, &config, when));
         }
         while let Some(ended) = scanning.tasks.try_join_next() {
             if let Err(error) = ended {
@@ -309,8 +318,12 @@ impl Supervisor {
         const PAUSE: Duration = Duration::from_millis(5);
         self.shared.stopping.cancel();
         // First the tasks, so that nothing is served any more that they were about to; with what they had retired.
-        let tasks = std::mem::take(&mut self.scanning.lock().await.tasks);
-        let ended = tokio::time::timeout(grace + RETURN, tasks.join_all());
+        // A look at slow folders may go on; what it finds is not served any more.
+        let tasks = match tokio::time::timeout(RETURN, self.scanning.lock()).await {
+            Ok(mut scanning) => std::mem::take(&mut scanning.tasks),
+            Err(_) => JoinSet::new(),
+        };
+        let ended = tokio::time::timeout(grace + RETURN, join(tasks));
         let instances = self.shared.board.take_all();
         let ended = tokio::spawn(async move { ended.await.is_ok() });
         let returned = async {
@@ -334,6 +347,11 @@ impl Shared {
     pub(super) fn config(&self) -> Arc<SupervisorConfig> {
         Arc::clone(&self.config.read())
     }
+}
+
+/// Waits for all tasks. One that has failed is the others' loss in nothing.
+async fn join(mut tasks: JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
 }
 
 /// Resolves at a change; never where nothing is watched.

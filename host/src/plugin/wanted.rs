@@ -54,6 +54,11 @@ pub(super) fn sort(files: Vec<File>, config: &SupervisorConfig) -> Sorted {
         };
         let metadata = plugin.staged.metadata.clone();
         let of = config.of(&metadata.name);
+        // What was served before may not fit where it is to run now.
+        if let Err(unfit) = fit(&metadata, config) {
+            sorted.refuse(path, Some(metadata), &unfit.into());
+            continue;
+        }
         if !of.enabled {
             let mut report = PluginReport::new(path, Some(metadata), PluginState::Disabled);
             report.required = of.required;

@@ -72,7 +72,7 @@ pub(super) fn enforce(
     judge: impl FnOnce(&[Enforcement]) -> Result<(), ConfineError>,
 ) -> Result<Vec<Enforcement>, ConfineError> {
     let mut enforced = bound(grants)?;
-    drop_capabilities()?;
+    drop_capabilities(grants)?;
     let abi = restrict_paths_and_ports(grants, library)?;
     let by_landlock = |what: &str, needed: ABI| Enforcement {
         what: what.to_owned(),
@@ -101,10 +101,17 @@ pub(super) fn enforce(
     Ok(enforced)
 }
 
-/// What root may do beyond its files: nothing of that is a plugin's. To read what is another user's stays, where granted.
-fn drop_capabilities() -> Result<(), ConfineError> {
+/// What root may do beyond its files: nothing of that is a plugin's. To read what is another user's, and to listen on low
+/// ports, stays where it is granted.
+fn drop_capabilities(grants: &Grants) -> Result<(), ConfineError> {
     let refused = |error: Errno| ConfineError::Refused { what: "rights of root", reason: error.to_string() };
-    let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let mut kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let listens = match &grants.network {
+        Network::Off => false,
+        Network::Ports { listen, .. } => !listen.is_empty(),
+        Network::On => true,
+    };
+    kept.set(CapabilitySet::NET_BIND_SERVICE, listens);
     let mut sets = capabilities(None).map_err(refused)?;
     sets.effective &= kept;
     sets.permitted &= kept;
@@ -192,10 +199,13 @@ fn grant(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
     let failed = |reason: String| ConfineError::Path { path: path.to_owned(), reason };
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let opened = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
-    let opened = opened.map_err(|error| match error {
-        Errno::LOOP => failed("a part of it is a symbolic link now".to_owned()),
-        error => failed(error.to_string()),
-    })?;
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(Errno::LOOP) => return Err(failed("a part of it is a symbolic link now".to_owned())),
+        // A system that has no such call, or denies it, cannot hold paths to where they were.
+        Err(Errno::NOSYS | Errno::PERM) => return allow(ruleset, path, access),
+        Err(error) => return Err(failed(error.to_string())),
+    };
     let is_folder = fstat(&opened).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
     let access = if is_folder { access } else { access & AccessFs::from_file(KNOWN) };
     ruleset.add_rule(PathBeneath::new(opened, access)).map_err(|error| failed(error.to_string()))
@@ -274,6 +284,9 @@ const NEVER: &[i64] = &[
     // Whose a file is, and who may use it, is not bound by landlock.
     libc::SYS_fchmodat,
     FCHMODAT2,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_setxattr,
@@ -304,8 +317,11 @@ const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWCGROUP,
 ];
 
-/// The same number on all machines; newer than the table of names.
+/// The same numbers on all machines; newer than the table of names.
 const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
+const FILE_SETATTR: i64 = 469;
 
 /// What changes files that may only be read: their times, and who may use one that is open.
 const OF_WRITERS: &[i64] = &[
@@ -338,8 +354,9 @@ fn take_calls_away(grants: &Grants) -> Result<(), ConfineError> {
     // Keys typed into the terminal that the host was started from.
     let typed = TYPING.map(|request| rule(&[(1, Width::Dword, Is::Eq, request)]));
     denied.insert(libc::SYS_ioctl, typed.into_iter().collect::<Result<_, _>>()?);
-    // A pair of datagram sockets can still be used to reach any named one.
-    denied.insert(libc::SYS_socketpair, not_of_kinds(&[libc::SOCK_STREAM])?);
+    // A pair of datagram sockets can still be used to reach any named one. The other kinds stay connected; the standard
+    // library needs such a pair to start some programs.
+    denied.insert(libc::SYS_socketpair, not_of_kinds(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET])?);
     match &grants.network {
         Network::On => {
             denied.insert(libc::SYS_socket, sockets_beyond_network()?);

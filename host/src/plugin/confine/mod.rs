@@ -36,9 +36,10 @@ impl Grants {
     /// Whether a want is granted, as far as that can be said: a path below a granted one is.
     fn cover(&self, want: &str) -> bool {
         let (kind, which) = want.split_once(' ').unwrap_or((want, ""));
-        let is_below = |paths: &[PathBuf]| {
-            !paths.is_empty() && (which.is_empty() || paths.iter().any(|path| Path::new(which).starts_with(path)))
-        };
+        // Grants are where they are; a want may name a link to there.
+        let real = Path::new(which).canonicalize().unwrap_or_else(|_| which.into());
+        let is_in = |path: &PathBuf| Path::new(which).starts_with(path) || real.starts_with(path);
+        let is_below = |paths: &[PathBuf]| !paths.is_empty() && (which.is_empty() || paths.iter().any(is_in));
         match kind {
             "read" => is_below(&self.read) || is_below(&self.write),
             "write" => is_below(&self.write),

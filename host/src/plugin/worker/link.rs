@@ -256,11 +256,16 @@ impl Shared {
                 return Err(Failure::Stopped);
             }
             if outgoing.bytes.len() > MAX_WAITING_BYTES {
-                if frame.kind != Kind::Call {
+                match frame.kind {
+                    Kind::Call => return Err(Failure::Busy),
                     // It asks, and does not read the answers.
-                    self.kill.cancel();
+                    Kind::Answer | Kind::NoAnswer => {
+                        self.kill.cancel();
+                        return Err(Failure::Busy);
+                    }
+                    // The others are small, and one for each call at most.
+                    _ => {}
                 }
-                return Err(Failure::Busy);
             }
             frame.write(&mut outgoing.bytes);
             if outgoing.is_written {

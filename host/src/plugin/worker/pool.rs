@@ -157,9 +157,10 @@ impl Pool {
             }
         }
         self.shared.changed.notify_waiters();
-        let keepers = std::mem::take(&mut *self.keepers.lock());
+        let mut keepers = std::mem::take(&mut *self.keepers.lock());
         // A link kills what does not end by itself; dropped, the others kill theirs.
-        let _ = tokio::time::timeout(grace + Duration::from_millis(500), keepers.join_all()).await;
+        let ended = async { while keepers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(grace + Duration::from_millis(500), ended).await;
     }
 }
 

@@ -141,7 +141,8 @@ impl Baton {
             if pulse != last {
                 last = pulse;
             } else if pulse % 2 == 1 {
-                self.replace(self.turn.load(Ordering::Acquire), &start);
+                // Of the turn that was seen: another one may have begun.
+                self.replace(pulse >> COUNT_BITS, &start);
             } else {
                 self.is_watch_asleep.store(true, Ordering::SeqCst);
                 // In this order, so that whoever begins meanwhile is seen, or sees that the watch sleeps.

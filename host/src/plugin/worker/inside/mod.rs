@@ -117,11 +117,11 @@ fn open(reader: &mut Reader, outbox: &Outbox) -> Result<Library, Refusal> {
         confine::confine(&opening.confinement, &opening.library).map_err(|error| not_confined(chain(&error)))?;
     let refused = |why: String| Refusal { kind: failure::INTERNAL, why };
     // Time has passed since it was judged, above all where a worker is started again.
-    let bytes = std::fs::read(&opening.library).map_err(|error| refused(error.to_string()))?;
-    if Digest::of(&bytes).to_string() != opening.digest {
+    // Part by part: it may be larger than the memory that is granted.
+    let digest = std::fs::File::open(&opening.library).and_then(Digest::of_reader);
+    if digest.map_err(|error| not_confined(error.to_string()))?.to_string() != opening.digest {
         return Err(not_confined("somebody has changed the private copy since it was checked".to_owned()));
     }
-    drop(bytes);
     let library = Library::open(&opening.library).map_err(|error| refused(chain(&error)))?;
     let opened = Opened { level: library.level(), enforced };
     let opened = serde_json::to_vec(&opened).map_err(|error| not_confined(error.to_string()))?;
