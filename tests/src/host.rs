@@ -243,7 +243,9 @@ impl HostBuilder {
         if let Ok(isolation) = std::env::var("MCP_TEST_ISOLATION")
             && !own.contains("[plugin_defaults]")
         {
-            own.push_str(&format!("[plugin_defaults]\nisolation = {isolation:?}\n[plugin_defaults.grants]\n"));
+            // A call that is ready at once is under way for no time in the host's process, and for a while in another.
+            let defaults = format!("[plugin_defaults]\nisolation = {isolation:?}\nmax_calls = 1024\n");
+            own.push_str(&format!("{defaults}[plugin_defaults.grants]\n"));
             own.push_str("read = [\"/\"]\nwrite = [\"/tmp\"]\n");
         }
         fs::write(&config, own).unwrap();
