@@ -72,7 +72,7 @@ fn standard_output_stays_pure_when_a_plugin_prints() {
 
 #[test]
 fn a_thousand_calls_written_at_once_are_all_answered() {
-    let (_host, mut client) = Host::with(&["everything"]).serve_stdio();
+    let (_host, mut client) = Host::with(&["everything"]).config("[sessions]\nmax_calls = 1000\n").serve_stdio();
     client.initialize("2025-11-25");
     let calls: String =
         (1..=1000).map(|id| format!("{}\n", call(id, "echo", json!({"message": format!("m{id}")})))).collect();
