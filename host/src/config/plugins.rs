@@ -243,16 +243,8 @@ impl Resolver {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{ConfigError, Overrides, Settings, parse};
+    use crate::config::settings::tests::resolve;
     use crate::plugin::{Confinement, Isolation, Network, Trust};
-
-    fn resolve(text: &str) -> Result<Settings, Vec<String>> {
-        let overrides = Overrides { plugin_dirs: vec!["plugins".into()], ..Overrides::default() };
-        Settings::resolve(parse(text, &|_| None).unwrap(), overrides).map_err(|error| match error {
-            ConfigError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
-            other => vec![other.to_string()],
-        })
-    }
 
     #[test]
     fn what_cannot_be_is_told_with_its_key() {

@@ -365,12 +365,12 @@ impl Resolver {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::call::Timeouts;
     use crate::config::read::parse;
 
-    fn resolve(text: &str) -> Result<Settings, Vec<String>> {
+    pub(in crate::config) fn resolve(text: &str) -> Result<Settings, Vec<String>> {
         let overrides = Overrides { plugin_dirs: vec!["plugins".into()], ..Overrides::default() };
         Settings::resolve(parse(text, &|_| None).unwrap(), overrides).map_err(|error| match error {
             ConfigError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),

@@ -117,8 +117,8 @@ impl Supervisor {
     }
 
     /// Follows what lies in the folders and what the operator says, until the host drains. `reread` reads the configuration
-    /// of `config_file`; `asked` is notified when somebody
-    /// asks for a look at everything. To be called once, after all were loaded.
+    /// of `config_file`; `asked` is notified when somebody asks for a look at everything. To be called once, after all were
+    /// loaded.
     ///
     /// # Cancel safety
     /// When the future is dropped, what was told to plugins is done, and further changes are not seen.

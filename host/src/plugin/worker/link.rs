@@ -190,7 +190,7 @@ impl Running {
     /// Runs until the process has ended.
     ///
     /// # Cancel safety
-    /// Dropping the future kills the process, and leaves its calls without an answer until the link is dropped.
+    /// Dropping the future kills the process, and ends its calls.
     pub(super) async fn run(mut self) -> Ended {
         let shared = Arc::clone(&self.shared);
         // Also where a task ends in the middle: nobody waits for calls of a process that nobody hears.
