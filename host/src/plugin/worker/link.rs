@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::process::Child;
@@ -36,6 +36,9 @@ struct Shared {
     runtime: Handle,
     /// A call that nobody waits for may go on for this long before the process is killed.
     kill_after: Duration,
+    /// It takes no more calls, and is killed as soon as it has answered those that somebody waits for. Changed under the
+    /// lock of the calls.
+    is_doomed: AtomicBool,
     /// Cancelled to have the process killed.
     kill: CancellationToken,
 }
@@ -73,6 +76,9 @@ const MAX_REQUESTS: usize = 1024;
 /// Bytes of arguments that fit into a frame, with its names.
 const MAX_ARGUMENT_BYTES: usize = MAX_FRAME_BYTES - (1 << 20);
 
+/// How long a process that is to be killed has for the calls that somebody waits for.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
 /// Bytes that may wait for a worker that does not read; calls beyond them are refused.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
@@ -89,22 +95,28 @@ impl Link {
             host,
             runtime: Handle::current(),
             kill_after,
+            is_doomed: AtomicBool::new(false),
             kill: CancellationToken::new(),
         });
         (Self(Arc::clone(&shared)), Running { shared, child, received })
     }
 
-    /// Asks the plugin something.
+    /// Whether the process is to be killed: it takes no more calls.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.0.is_doomed.load(Ordering::Acquire)
+    }
+
+    /// Asks the plugin something. Gives `lent` back where the process is to be killed: the call is another one's.
     pub(super) fn call(
         &self,
         op: &str,
         name: &str,
         payload: &[u8],
         lent: OwnCall,
-    ) -> impl Future<Output = Result<Vec<u8>, Failure>> + Send + use<> {
+    ) -> Result<impl Future<Output = Result<Vec<u8>, Failure>> + Send + use<>, OwnCall> {
         let (send, receive) = oneshot::channel();
         let is_too_large = payload.len() > MAX_ARGUMENT_BYTES;
-        let call = self.0.enter(lent, send);
+        let call = self.0.enter(lent, send)?;
         let sent = if is_too_large {
             Err(Failure::Failed(format!("its arguments have more than {MAX_ARGUMENT_BYTES} bytes")))
         } else {
@@ -117,13 +129,13 @@ impl Link {
             let _ = answer.send(Err(failure));
         }
         let waiting = Waiting { shared: Arc::clone(&self.0), call, is_open: true };
-        async move {
+        Ok(async move {
             // All of it, not the flag alone: it is dropped with this future.
             let mut waiting = waiting;
             let answer = receive.await;
             waiting.is_open = false;
             answer.unwrap_or(Err(Failure::Stopped))
-        }
+        })
     }
 
     /// What the plugin offers now; nothing when the worker ends before it says.
@@ -167,14 +179,16 @@ impl Drop for Waiting {
         let _ = self.shared.send(&Frame::of(Kind::Cancel, self.call));
         let (shared, call) = (Arc::clone(&self.shared), self.call);
         self.shared.runtime.spawn(async move {
-            tokio::select! {
-                () = shared.kill.cancelled() => return,
-                () = tokio::time::sleep(shared.kill_after) => {}
-            }
-            if shared.calls.lock().contains_key(&call) {
-                shared.host.warn("a call did not end that nobody waits for: its process is killed");
-                shared.kill.cancel();
-            }
+            let kill = shared.kill.clone();
+            let killing = async {
+                tokio::time::sleep(shared.kill_after).await;
+                if shared.doom(call) {
+                    shared.host.warn("a call did not end that nobody waits for: its process is killed");
+                    tokio::time::sleep(LAST_MOMENT).await;
+                    shared.kill.cancel();
+                }
+            };
+            let _ = kill.run_until_cancelled(killing).await;
         });
     }
 }
@@ -236,16 +250,37 @@ impl Drop for Ended {
 }
 
 impl Shared {
-    /// Takes a call in, under its own number where that is free.
-    fn enter(&self, lent: OwnCall, answer: oneshot::Sender<Result<Vec<u8>, Failure>>) -> u64 {
+    /// Takes a call in, under its own number where that is free; gives it back where the process is to be killed.
+    fn enter(&self, lent: OwnCall, answer: oneshot::Sender<Result<Vec<u8>, Failure>>) -> Result<u64, OwnCall> {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
         let mut calls = self.calls.lock();
+        if self.is_doomed.load(Ordering::Acquire) {
+            return Err(lent);
+        }
         let mut call = lent.id().number();
         if calls.contains_key(&call) {
             call = NEXT.fetch_add(1, Ordering::Relaxed);
         }
         calls.insert(call, Entry { answer: Some(answer), lent: Arc::new(lent), requests: HashMap::new() });
-        call
+        Ok(call)
+    }
+
+    /// Takes no more calls where this one has not ended, and says whether that is so.
+    fn doom(&self, call: u64) -> bool {
+        let calls = self.calls.lock();
+        let is_deaf = calls.contains_key(&call);
+        if is_deaf {
+            self.is_doomed.store(true, Ordering::Release);
+            self.kill_if_doomed_and_idle(&calls);
+        }
+        is_deaf
+    }
+
+    fn kill_if_doomed_and_idle(&self, calls: &HashMap<u64, Entry>) {
+        let is_waited_for = |entry: &Entry| entry.answer.as_ref().is_some_and(|answer| !answer.is_closed());
+        if self.is_doomed.load(Ordering::Acquire) && !calls.values().any(is_waited_for) {
+            self.kill.cancel();
+        }
     }
 
     /// Sends a frame: written here and now if the socket takes it, by the writer otherwise.
@@ -356,7 +391,9 @@ impl Shared {
                 return;
             };
             let answer = entry.answer.take();
-            (answer, if frame.request == 1 { calls.remove(&frame.call) } else { None })
+            let over = if frame.request == 1 { calls.remove(&frame.call) } else { None };
+            self.kill_if_doomed_and_idle(&calls);
+            (answer, over)
         };
         // Before the answer is out: whoever has it may ask how many calls there are.
         drop(over);
@@ -416,7 +453,11 @@ impl Shared {
         let was_killed = self.kill.is_cancelled();
         self.kill.cancel();
         self.offers.lock().clear();
-        let entries = std::mem::take(&mut *self.calls.lock());
+        let entries = {
+            let mut calls = self.calls.lock();
+            self.is_doomed.store(true, Ordering::Release);
+            std::mem::take(&mut *calls)
+        };
         // Of several calls one has ended the process, and nobody knows which.
         let waiting = entries.values().filter(|entry| entry.answer.is_some()).count();
         let crash = Crash { how: format!("its process {how}"), was_alone: waiting == 1 && !was_killed };

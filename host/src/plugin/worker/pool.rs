@@ -132,13 +132,22 @@ impl Pool {
         payload: &[u8],
         lent: OwnCall,
     ) -> crate::registry::AnswerFuture {
+        let mut lent = lent;
         if let Ok(link) = self.shared.pick() {
-            return Box::pin(link.call(op, name, payload, lent));
+            match link.call(op, name, payload, lent) {
+                Ok(answer) => return Box::pin(answer),
+                Err(back) => lent = back,
+            }
         }
         let (shared, name, payload) = (Arc::clone(&self.shared), name.to_owned(), payload.to_vec());
         Box::pin(async move {
-            let link = shared.wait().await?;
-            link.call(op, &name, &payload, lent).await
+            let answer = loop {
+                match shared.wait().await?.call(op, &name, &payload, lent) {
+                    Ok(answer) => break answer,
+                    Err(back) => lent = back,
+                }
+            };
+            answer.await
         })
     }
 
@@ -171,8 +180,8 @@ impl Shared {
         let mut is_down = false;
         for offset in 0..self.slots.len() {
             match &*self.slots[first.wrapping_add(offset) % self.slots.len()].0.lock() {
-                State::Up(link) => return Ok(link.clone()),
-                State::Down => is_down = true,
+                State::Up(link) if !link.is_doomed() => return Ok(link.clone()),
+                State::Up(_) | State::Down => is_down = true,
                 State::Ended => {}
             }
         }
