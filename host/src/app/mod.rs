@@ -10,7 +10,7 @@ use crate::dispatch::Dispatcher;
 use crate::plugin::{Reread, Supervisor};
 use crate::registry::Registry;
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
-use crate::rt::{Clock, Drain};
+use crate::rt::{Clock, Drain, standard_input, standard_output};
 use crate::runner::Runner;
 use crate::serve::Server;
 use crate::session::Store;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A host with its plugins loaded.
 pub struct App {
@@ -68,6 +69,24 @@ impl Configuration {
     }
 }
 
+/// What a host that serves keeps on disk.
+struct Kept {
+    /// Nothing where the operator wants no tasks.
+    tasks: Option<Arc<dyn TaskStore>>,
+    rounds: Rounds,
+}
+
+impl Kept {
+    /// # Errors
+    /// Where the host cannot serve without it.
+    ///
+    /// # Blocking
+    /// Reads and writes files.
+    fn open(tasks: Option<&Tasks>, request_state: RequestState) -> Result<Self, ServeError> {
+        Ok(Self { tasks: tasks.map(task_store).transpose()?, rounds: rounds(request_state)? })
+    }
+}
+
 /// How long plugins may take to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -85,18 +104,33 @@ impl App {
         Self { settings, supervisor, dispatcher, drain }
     }
 
-    /// Serves until a client over standard input leaves, or a signal comes. `stdout` is the real standard output.
+    /// Loads all plugins, and serves until a client over standard input leaves, or a signal comes. `stdout` is the real standard
+    /// output.
     ///
     /// # Errors
     /// See [`ServeError`].
-    pub async fn serve(self, stdout: File, configuration: Configuration) -> Result<(), ServeError> {
+    pub async fn serve(settings: Settings, stdout: File, configuration: Configuration) -> Result<(), ServeError> {
+        let (tasks, request_state) = (settings.tasks.clone(), settings.request_state.clone());
+        // What is written to disk to open them takes as long as several plugins.
+        let opening = tokio::task::spawn_blocking(move || Kept::open(tasks.as_ref(), request_state));
+        let app = Self::load(settings).await;
+        let kept = opening.await.unwrap_or(Err(ServeError::Panicked));
+        app.serve_with(kept, stdout, configuration).await
+    }
+
+    async fn serve_with(
+        self,
+        kept: Result<Kept, ServeError>,
+        stdout: File,
+        configuration: Configuration,
+    ) -> Result<(), ServeError> {
         let supervisor = Arc::clone(&self.supervisor);
         let (followed, drain) = (Arc::clone(&supervisor), self.drain.clone());
         let Configuration { reread, file, hangup } = configuration;
         let asked = Arc::new(Notify::new());
         self.drain.spawn(pass_on(hangup, Arc::clone(&asked), drain.clone()));
         self.drain.spawn(async move { followed.follow(reread, file, asked, drain).await });
-        let served = self.serve_to_the_end(stdout).await;
+        let served = self.serve_to_the_end(kept, stdout).await;
         supervisor.stop_all(STOP_GRACE).await;
         let in_time = served?;
         tracing::info!(all_calls_finished = in_time, "ended");
@@ -104,11 +138,13 @@ impl App {
     }
 
     /// Serves, and drains; whether all work finished by itself.
-    async fn serve_to_the_end(self, stdout: File) -> Result<bool, ServeError> {
+    async fn serve_to_the_end(self, kept: Result<Kept, ServeError>, stdout: File) -> Result<bool, ServeError> {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
-        let runner = settings.tasks.as_ref().map(|tasks| runner(tasks, &dispatcher, &drain)).transpose()?;
-        let rounds = rounds(settings.request_state)?;
+        let Kept { tasks, rounds } = kept?;
+        let limits = settings.tasks.map(|tasks| tasks.runner);
+        let runner = |(store, limits)| Runner::new(dispatcher.clone(), store, limits, Clock::start(), drain.clone());
+        let runner = tasks.zip(limits).map(runner).transpose()?.map(Arc::new);
         let ledger = Arc::clone(rounds.ledger());
         let (face, limits) = (settings.face, settings.server);
         let server =
@@ -136,8 +172,10 @@ impl App {
         }
         let pipe = async {
             if settings.stdio {
-                let output = tokio::fs::File::from_std(stdout);
-                stdio::serve(Arc::clone(&server), tokio::io::stdin(), output, settings.stdio_limits).await;
+                let (input, output) = (standard_input(), standard_output(stdout));
+                let serving = stdio::serve(Arc::clone(&server), input, output, settings.stdio_limits);
+                // A task of its own runs on the thread that hears of what comes; this one would have to be woken.
+                let _ = AbortOnDropHandle::new(tokio::spawn(serving)).await;
             }
         };
         Ok(until_the_end(&server, pipe, settings.http.is_some(), settings.drain_timeout).await)
@@ -191,6 +229,9 @@ pub enum ServeError {
     /// What clients carry cannot be sealed.
     #[error("the key of 'requestState' cannot be used")]
     Key(#[from] KeyError),
+    /// What is kept on disk could not be opened.
+    #[error("what is kept on disk could not be opened: the host has a fault")]
+    Panicked,
 }
 
 /// What seals the state of requests. Without a place for a key of its own the host serves all the same; with a key that is
@@ -211,20 +252,16 @@ fn rounds(config: RequestState) -> Result<Rounds, KeyError> {
     Ok(Rounds::new(keys, ledger.map_err(|_| KeyError::NoRandom)?, limits))
 }
 
-/// Who runs tasks. Where they cannot be kept on disk the host serves all the same, and says so to whoever wants one.
-fn runner(tasks: &Tasks, dispatcher: &Dispatcher, drain: &Drain) -> Result<Arc<Runner>, ServeError> {
-    let store: Arc<dyn TaskStore> = match &tasks.folder {
-        None => Arc::new(MemoryStore::new(tasks.store)),
-        Some(folder) => {
-            let (store, problem) = DiskStore::open(folder, tasks.store)?;
-            if let Some(problem) = problem {
-                tracing::warn!(reason = chain(&problem), "no task can be kept; it is tried again");
-            }
-            Arc::new(store)
-        }
+/// Where tasks are kept. Where they cannot be kept on disk the host serves all the same, and says so to whoever wants one.
+fn task_store(tasks: &Tasks) -> Result<Arc<dyn TaskStore>, DiskError> {
+    let Some(folder) = &tasks.folder else {
+        return Ok(Arc::new(MemoryStore::new(tasks.store)));
     };
-    let runner = Runner::new(dispatcher.clone(), store, tasks.runner, Clock::start(), drain.clone());
-    Ok(Arc::new(runner?))
+    let (store, problem) = DiskStore::open(folder, tasks.store)?;
+    if let Some(problem) = problem {
+        tracing::warn!(reason = chain(&problem), "no task can be kept; it is tried again");
+    }
+    Ok(Arc::new(store))
 }
 
 /// Ends idle sessions and forgets what has ended, until the host drains.

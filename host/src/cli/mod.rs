@@ -268,7 +268,7 @@ async fn serve(args: ServeArgs, output: Output) -> ExitCode {
             .map_err(|error| telemetry::chain(&error))
     };
     let configuration = Configuration::new(Arc::new(reread), file);
-    match App::load(settings).await.serve(output.into_file(), configuration).await {
+    match App::serve(settings, output.into_file(), configuration).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &telemetry::chain(&error)),
     }

@@ -5,6 +5,7 @@ use super::{ConfigError, File, Problem};
 use crate::registry::closest;
 use jsonschema::error::ValidationErrorKind;
 use schemars::generate::SchemaSettings;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -44,12 +45,19 @@ pub fn parse(text: &str, look_up: &dyn Fn(&str) -> Option<String>) -> Result<Fil
     })?;
     let mut problems = Vec::new();
     expand_all(&mut value, "", look_up, &mut problems);
-    problems.extend(misshapen(&value));
-    if !problems.is_empty() {
-        return Err(ConfigError::Problems(problems));
+    // The schema names every problem, and takes milliseconds to be ready: it is asked when there is one.
+    match File::deserialize(&value) {
+        Ok(file) if problems.is_empty() => return Ok(file),
+        Ok(_) => {}
+        Err(error) => {
+            let misshapen = misshapen(&value);
+            if misshapen.is_empty() {
+                problems.push(Problem { path: String::new(), message: error.to_string() });
+            }
+            problems.extend(misshapen);
+        }
     }
-    serde_json::from_value(value)
-        .map_err(|error| ConfigError::Problems(vec![Problem { path: String::new(), message: error.to_string() }]))
+    Err(ConfigError::Problems(problems))
 }
 
 fn expand_all(value: &mut Value, path: &str, look_up: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {

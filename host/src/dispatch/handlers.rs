@@ -8,7 +8,6 @@ use crate::protocol::{
     OfferedTasks, ResultBody, UriParams, read_params,
 };
 use crate::registry::{Callee, Cursor, ListKind, Operation, Reading, Tool, closest, page_of};
-use bytes::Bytes;
 use mcp_plugin_api::manifest::TaskSupport;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -32,13 +31,13 @@ impl Dispatcher {
             callee: &*tool.callee,
             single_use: tool.definition.single_use,
             arguments,
-            mirrored: &tool.mirrored,
+            mirrored: &tool.schemas.mirrored,
             timeouts: tool.timeouts,
             before_task,
         })?;
         // A client that asked for a task gets one, which ends with the same error (2025-era K-04).
         let is_demanded = due.is_some() && incoming.tasks == TaskWish::Demanded;
-        let input = tool.input.as_ref().filter(|_| !is_demanded);
+        let input = tool.schemas.input.as_ref().filter(|_| !is_demanded);
         if let Some(refused) = input.and_then(|input| input.check(or_empty(arguments)).err()) {
             return Ok(complete(protocol::tool_error(&misfit(&tool.name, &refused))));
         }
@@ -174,7 +173,7 @@ impl Dispatcher {
         };
         let snapshot = self.registry.snapshot();
         let page = snapshot.page(incoming.dialect, kind, cursor.as_ref(), self.limits.page_size);
-        Ok(complete(ResultBody::from(Bytes::from(page)).cached(snapshot.hint(kind))))
+        Ok(complete(ResultBody::from(page).cached(snapshot.hint(kind))))
     }
 
     pub(super) fn discover(&self, incoming: &Incoming<'_>) -> Outcome {
@@ -276,7 +275,7 @@ fn misfit(tool: &str, problem: &str) -> String {
 
 /// Holds a structured result to the schema that the tool promised (2025-era T-04).
 fn check_output(tool: &Tool, structured: Option<&RawValue>) -> Result<(), String> {
-    match (&tool.output, structured) {
+    match (&tool.schemas.output, structured) {
         (Some(schema), Some(structured)) => {
             schema.check(structured.get()).map_err(|problem| format!("it breaks the output schema: {problem}"))
         }

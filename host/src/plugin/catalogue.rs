@@ -5,7 +5,7 @@ use super::definitions::{DefinitionLock, Definitions, Withheld};
 use super::report::Trouble;
 use super::settings::{PluginConfig, SupervisorConfig};
 use super::supervisor::Shared;
-use crate::registry::{Callee as _, Offer, build};
+use crate::registry::{Callee as _, Offer, build_after};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -38,7 +38,8 @@ impl Shared {
             let (selection, timeouts) = (plugin.selection.clone(), plugin.timeouts.clone());
             offers.push(Offer { manifest, selection, timeouts, withheld, callee: instance });
         }
-        let (snapshot, clashes) = build(offers.into_iter().chain(self.beside.iter().cloned()).collect());
+        let offers = offers.into_iter().chain(self.beside.iter().cloned()).collect();
+        let (snapshot, clashes) = build_after(&self.registry.snapshot(), offers);
         left_out.extend(clashes.iter().map(ToString::to_string));
         let known: BTreeSet<String> = self.board.read(|_, _, left_out| left_out.iter().cloned().collect());
         left_out.iter().filter(|text| !known.contains(*text)).for_each(|text| tracing::error!("{text}"));

@@ -184,8 +184,7 @@ impl Life {
                 let is_same = serving.staged.digest == plugin.staged.digest;
                 let signature = if is_same { &plugin.signature } else { &serving.signature }.clone();
                 let staged = Arc::clone(&serving.staged);
-                let judged = self.shared.loader.verify(staged, signature, config).await;
-                matches!(judged, Err(LoadError::Trust(_)))
+                self.shared.loader.is_distrusted(staged, signature, config).await
             }
             _ => false,
         }

@@ -7,14 +7,14 @@ use super::instance::{Body, Surroundings};
 use super::lent::OwnHost;
 use super::news::{News, news};
 use super::settings::{Isolation, PluginConfig};
-use super::trust::TrustError;
+use super::trust::{TrustError, TrustRule};
 use super::verdicts::{Verdict, Verdicts};
 use super::worker::{Opening, Pool, Recipe, WorkerError, WorkerProgram, probe};
 use super::{Digest, InspectError, Instance, StageError, Staged};
 use crate::rt::{Blocking, BlockingError};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,13 +100,17 @@ pub(super) struct Mapped {
 }
 
 /// A copy whose bytes may be opened.
-pub(super) struct Verified {
-    staged: Arc<Staged>,
-    bytes: Vec<u8>,
-}
+struct Verified(Arc<Staged>);
 
 /// A copy that a process has opened and survived.
-struct Sound(Verified);
+struct Sound(Arc<Staged>);
+
+/// What the operator demands of bytes before they are opened, and the signature that they have.
+#[derive(Clone)]
+struct Demand {
+    trust: TrustRule,
+    signature: Option<String>,
+}
 
 impl Loader {
     /// How many images of a plugin this process has mapped.
@@ -125,20 +129,20 @@ impl Loader {
         config: &PluginConfig,
         isolation: Isolation,
     ) -> Result<(Arc<Instance>, News), LoadError> {
-        let verified = self.verify(staged, signature, config).await?;
         let (sender, listener) = news();
-        let host = OwnHost::new(verified.staged.metadata.name.as_str().into(), sender.clone());
-        let staged = Arc::clone(&verified.staged);
+        let host = OwnHost::new(staged.metadata.name.as_str().into(), sender.clone());
+        let demand = Demand { trust: config.trust.clone(), signature };
         let (body, offers) = match isolation {
             Isolation::Worker => {
+                let verified = self.verify(Arc::clone(&staged), demand).await?;
                 if config.confinement == Confinement::None {
                     self.check_verdict(&staged)?;
                 }
-                self.start_worker(&verified, config, host.clone()).await?
+                self.start_worker(verified, config, host.clone()).await?
             }
             Isolation::InProcess => {
-                let sound = self.probe(verified).await?;
-                self.start(sound, config, host.clone()).await?
+                let sound = self.probe(Arc::clone(&staged), &demand).await?;
+                self.start(sound, demand, config, host.clone()).await?
             }
         };
         let breaker = Breaker::new(config.breaker.clone());
@@ -147,37 +151,38 @@ impl Loader {
         Ok((Arc::new(instance), listener))
     }
 
-    /// Judges the bytes of the copy, which are those that are opened.
-    ///
-    /// # Errors
-    /// When they are not those that were staged, or may not be opened.
-    pub(super) async fn verify(
+    /// Whether a copy may not be opened any more, by what the operator demands now.
+    pub(super) async fn is_distrusted(
         &self,
         staged: Arc<Staged>,
         signature: Option<String>,
         config: &PluginConfig,
-    ) -> Result<Verified, LoadError> {
-        let trust = config.trust.clone();
+    ) -> bool {
+        let demand = Demand { trust: config.trust.clone(), signature };
+        matches!(self.verify(staged, demand).await, Err(LoadError::Trust(_)))
+    }
+
+    /// Judges the bytes of the copy.
+    ///
+    /// # Errors
+    /// When they are not those that were staged, or may not be opened.
+    async fn verify(&self, staged: Arc<Staged>, demand: Demand) -> Result<Verified, LoadError> {
         let verifying = Blocking { name: "plugin-verify", deadline: self.start_timeout };
-        let verified = verifying.run(move || {
-            let bytes = staged.bytes()?;
-            let file = staged.origin.file_name().unwrap_or_default().to_string_lossy();
-            trust.judge(&file, staged.digest, &bytes, signature.as_deref())?;
-            Ok::<_, LoadError>(Verified { staged, bytes })
-        });
-        verified.await?
+        verifying.run(move || demand.judge(&staged, &staged.path).map(|()| Verified(staged))).await?
     }
 
     /// Has a process that does nothing else open a file that was never seen before.
-    async fn probe(&self, verified: Verified) -> Result<Sound, LoadError> {
+    async fn probe(&self, staged: Arc<Staged>, demand: &Demand) -> Result<Sound, LoadError> {
         /// How long a library may take to be opened.
         const TIME: Duration = Duration::from_secs(10);
-        let Staged { digest, metadata, .. } = &*verified.staged;
-        if self.check_verdict(&verified.staged)? == Some(Verdict::Sound) {
-            return Ok(Sound(verified));
+        if self.check_verdict(&staged)? == Some(Verdict::Sound) {
+            // Judged when it is opened.
+            return Ok(Sound(staged));
         }
+        let Verified(staged) = self.verify(staged, demand.clone()).await?;
+        let Staged { digest, metadata, .. } = &*staged;
         let time = TIME.min(self.start_timeout);
-        let opening = Opening::of(&verified.staged, Confinement::of_probe(TIME));
+        let opening = Opening::of(&staged, Confinement::of_probe(TIME));
         let verdict = match probe(&self.program, &opening, time).await {
             Ok(_) => Verdict::Sound,
             Err(WorkerError::Ended(how)) => Verdict::Quarantined(format!("when it was opened, its process {how}")),
@@ -192,7 +197,7 @@ impl Loader {
             tracing::warn!(plugin = metadata.name, %error, "its verdict is not kept: it is probed again at the next start");
         }
         match verdict {
-            Verdict::Sound => Ok(Sound(verified)),
+            Verdict::Sound => Ok(Sound(staged)),
             Verdict::Quarantined(reason) => Err(LoadError::Quarantined { plugin: metadata.name.clone(), reason }),
         }
     }
@@ -209,13 +214,13 @@ impl Loader {
 
     async fn start_worker(
         &self,
-        verified: &Verified,
+        Verified(staged): Verified,
         config: &PluginConfig,
         host: OwnHost,
     ) -> Result<(Body, Vec<u8>), LoadError> {
         let (pool, offers) = Pool::start(Recipe {
             program: self.program.clone(),
-            opening: Opening::of(&verified.staged, config.confinement.clone()),
+            opening: Opening::of(&staged, config.confinement.clone()),
             config: config.config.to_string().into_bytes(),
             host,
             limits: config.pool.clone(),
@@ -226,24 +231,27 @@ impl Loader {
     }
 
     /// Opens and starts a plugin in this process, on a thread that may hang.
-    async fn start(&self, sound: Sound, config: &PluginConfig, host: OwnHost) -> Result<(Body, Vec<u8>), LoadError> {
-        let Sound(Verified { staged, bytes }) = sound;
+    async fn start(
+        &self,
+        Sound(staged): Sound,
+        demand: Demand,
+        config: &PluginConfig,
+        host: OwnHost,
+    ) -> Result<(Body, Vec<u8>), LoadError> {
         let is_first = self.mapped.lock().digests.insert(staged.digest);
         let mapped = Arc::clone(&self.mapped);
         let table = config.config.to_string();
         let starting = Blocking { name: "plugin-start", deadline: self.start_timeout };
         let started = starting.run(move || {
             // One image has one plugin: what its statics hold is that one's.
-            let copy = if is_first { None } else { Some(staged.copy(&bytes)?) };
+            let copy = if is_first { None } else { Some(staged.copy()?) };
             let path = copy.as_ref().unwrap_or(&staged.path);
-            // Time has passed since it was judged. Between this and the opening is nothing.
-            if std::fs::read(path).ok().as_ref() != Some(&bytes) {
-                return Err(staged.changed().into());
-            }
-            let opened = Library::open(path);
+            // Between this and the opening is nothing.
+            let opened = demand.judge(&staged, path).map(|()| Library::open(path));
             if let Some(copy) = &copy {
                 let _ = std::fs::remove_file(copy);
             }
+            let opened = opened?;
             // What was mapped stays, even if it is not a plugin.
             *mapped.lock().images.entry(staged.metadata.name.clone()).or_default() += 1;
             let library = opened?;
@@ -258,5 +266,26 @@ impl Loader {
             Ok::<_, LoadError>((Body::InProcess(plugin), offers))
         });
         started.await?
+    }
+}
+
+impl Demand {
+    /// Holds a file, the copy or a further one, to have the bytes that were staged, and these to be such that may be opened.
+    ///
+    /// # Errors
+    /// [`LoadError::Stage`] and [`LoadError::Trust`].
+    ///
+    /// # Blocking
+    /// Reads and hashes the whole file, unless any bytes will do and the copy is unchanged.
+    fn judge(&self, staged: &Staged, path: &Path) -> Result<(), LoadError> {
+        if self.trust.takes_any() && path == staged.path && staged.is_unchanged() {
+            return Ok(());
+        }
+        let file = staged.origin.file_name().unwrap_or_default().to_string_lossy();
+        let bytes = || match self.trust.reads_bytes() {
+            true => staged.bytes(path),
+            false => staged.check(path).map(|()| Vec::new()),
+        };
+        Ok(self.trust.judge(&file, staged.digest, &bytes()?, self.signature.as_deref())?)
     }
 }

@@ -20,6 +20,7 @@ mod deaf;
 mod discover;
 mod inspect;
 mod instance;
+mod known;
 mod life;
 mod load;
 mod metadata;

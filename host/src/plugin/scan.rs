@@ -1,11 +1,12 @@
 //! What lies in the plugin folders now: each file that is new or has changed is inspected and staged, the others are as before.
 
+use super::known::{Identity, KnownFile, KnownFiles};
 use super::load::LoadError;
 use super::report::Trouble;
 use super::{Candidate, DiscoverError, InspectError, StageDirectory, Staged, discover, inspect};
 use crate::rt::{Blocking, BlockingError};
 use mcp_plugin_api::abi::Metadata;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,8 @@ type Stat = (u64, Option<SystemTime>, u64);
 #[derive(Default)]
 pub(super) struct Scanner {
     known: HashMap<PathBuf, Known>,
+    /// The first look is over, at which what was known at the end of the last one counts.
+    has_looked: bool,
 }
 
 struct Known {
@@ -98,6 +101,7 @@ impl Scanner {
         fit: impl Fn(&Metadata) -> Result<(), InspectError>,
     ) -> Found {
         let (candidates, troubles) = self.candidates(folders);
+        let kept = (!std::mem::replace(&mut self.has_looked, true)).then(|| KnownFiles::read(stage));
         let mut before = std::mem::take(&mut self.known);
         let mut reading = Vec::new();
         let mut is_unsettled = false;
@@ -109,15 +113,18 @@ impl Scanner {
             if when == When::Asked || !is_settled && (looks_the_same || when == When::Now) {
                 let (path, stage) = (path.clone(), stage.clone());
                 let blocking = Blocking { name: "plugin-inspect", deadline: time };
-                reading.push((path.clone(), tokio::spawn(blocking.run(move || read(path, &stage)))));
+                let kept = kept.as_ref().and_then(|kept| kept.get(&path)).cloned();
+                reading.push((path.clone(), tokio::spawn(blocking.run(move || read(path, &stage, kept)))));
             }
             is_unsettled |= !looks_the_same && when == When::Settled;
             // What a file was is served until it is something else.
             let (outcome, former) = known.map_or((None, None), |known| (known.outcome, known.former));
             self.known.insert(path.clone(), Known { look, is_settled, outcome, former });
         }
+        let mut known_files = BTreeMap::new();
         for (path, task) in reading {
-            let outcome = flatten(task.await);
+            let (outcome, known_file) = flatten(task.await);
+            known_files.extend(known_file.map(|known| (path.clone(), known)));
             if let Some(known) = self.known.get_mut(&path) {
                 // Changed while it was read, it is read again.
                 known.is_settled = look(&path) == known.look;
@@ -126,6 +133,9 @@ impl Scanner {
                     known.outcome = Some(outcome);
                 }
             }
+        }
+        if let Some(kept) = kept {
+            kept.replace(known_files, stage);
         }
         let files = candidates.into_iter().filter_map(|Candidate { path }| {
             let known = self.known.get_mut(&path)?;
@@ -196,25 +206,35 @@ fn stat(path: &Path) -> Option<Stat> {
     Some((metadata.len(), metadata.modified().ok(), number))
 }
 
-/// Inspects and stages a file.
-fn read(path: PathBuf, stage: &StageDirectory) -> Outcome {
+/// Inspects and stages a file, unless it is known. Gives what is to be known of it.
+fn read(path: PathBuf, stage: &StageDirectory, kept: Option<KnownFile>) -> (Outcome, Option<KnownFile>) {
     /// A signature has four short lines.
     const MAX_SIGNATURE_BYTES: u64 = 4096;
     let beside = signature_of(&path);
     let is_short = fs::metadata(&beside).is_ok_and(|metadata| metadata.len() <= MAX_SIGNATURE_BYTES);
     let signature = is_short.then(|| fs::read_to_string(&beside).ok()).flatten();
+    let found = kept.as_ref().and_then(|known| stage.find(&path, known, SystemTime::now()));
+    if let Some(staged) = found {
+        return (Outcome::Plugin(Plugin { staged: Arc::new(staged), signature }), kept);
+    }
+    let looks = fs::metadata(&path).ok().and_then(|metadata| Identity::of(&metadata));
     let staged = inspect(Candidate { path }).map_err(LoadError::from).and_then(|it| Ok(stage.stage(it)?));
     match staged {
-        Ok(staged) => Outcome::Plugin(Plugin { staged: Arc::new(staged), signature }),
-        Err(LoadError::Inspect(InspectError::NotAPlugin)) => Outcome::NotAPlugin,
-        Err(error) => Outcome::Refused(Arc::new(error)),
+        Ok(staged) => {
+            let known = staged.known(looks, SystemTime::now());
+            (Outcome::Plugin(Plugin { staged: Arc::new(staged), signature }), known)
+        }
+        Err(LoadError::Inspect(InspectError::NotAPlugin)) => (Outcome::NotAPlugin, None),
+        Err(error) => (Outcome::Refused(Arc::new(error)), None),
     }
 }
 
-fn flatten(task: Result<Result<Outcome, BlockingError>, tokio::task::JoinError>) -> Outcome {
+type Task<T> = Result<Result<T, BlockingError>, tokio::task::JoinError>;
+
+fn flatten(task: Task<(Outcome, Option<KnownFile>)>) -> (Outcome, Option<KnownFile>) {
     match task {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Refused(Arc::new(error.into())),
-        Err(_) => Outcome::Refused(Arc::new(BlockingError::Panicked.into())),
+        Ok(Ok(read)) => read,
+        Ok(Err(error)) => (Outcome::Refused(Arc::new(error.into())), None),
+        Err(_) => (Outcome::Refused(Arc::new(BlockingError::Panicked.into())), None),
     }
 }

@@ -4,6 +4,7 @@
 //! So every content gets a file of its own, named by its digest, in a folder that only this user may enter.
 
 use super::Inspected;
+use super::known::{Identity, KnownFile};
 use mcp_plugin_api::abi::Metadata;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The SHA-256 of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +85,9 @@ pub struct Staged {
     /// What it says of itself.
     pub metadata: Metadata,
     /// Held as long as it is in use, so that no host that shares the folder removes it.
-    _in_use: fs::File,
+    in_use: fs::File,
+    /// How it looked when its bytes were known to be the ones; nothing where a change might not show.
+    looked: Option<Identity>,
 }
 
 /// Why a file cannot be staged.
@@ -108,6 +111,28 @@ impl StageDirectory {
         Ok(Self(path))
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The copy of a file that has not changed since it was made; nothing where it has, or is gone.
+    pub(super) fn find(&self, origin: &Path, known: &KnownFile, now: SystemTime) -> Option<Staged> {
+        let looks = fs::metadata(origin).ok().and_then(|metadata| Identity::of(&metadata));
+        let (digest, metadata) = known.of(looks.as_ref())?;
+        let path = self.copy_of(digest);
+        let file = in_use(&path).ok().flatten()?;
+        let copy = file.metadata().ok().and_then(|metadata| Identity::of(&metadata));
+        let metadata = metadata.clone();
+        let is_copy = known.is_copy(copy.as_ref());
+        let looked = copy.filter(|copy| copy.is_settled(now));
+        is_copy.then(|| Staged { origin: origin.to_owned(), path, digest, metadata, in_use: file, looked })
+    }
+
+    fn copy_of(&self, digest: Digest) -> PathBuf {
+        self.0.join(format!("{digest}.{}", std::env::consts::DLL_EXTENSION))
+    }
+
     /// Makes the copy of a file, unless it is there already.
     ///
     /// # Errors
@@ -117,7 +142,7 @@ impl StageDirectory {
     /// Hashes and writes the whole file.
     pub fn stage(&self, inspected: Inspected) -> Result<Staged, StageError> {
         let digest = Digest::of(&inspected.bytes);
-        let path = self.0.join(format!("{digest}.{}", std::env::consts::DLL_EXTENSION));
+        let path = self.copy_of(digest);
         let fail = |source| StageError { path: path.clone(), source };
         let in_use = loop {
             if !holds(&path, &inspected.bytes) {
@@ -134,7 +159,7 @@ impl StageDirectory {
                 Err(error) => return Err(fail(error)),
             }
         };
-        Ok(Staged { origin: inspected.path, path, digest, metadata: inspected.metadata, _in_use: in_use })
+        Ok(Staged { origin: inspected.path, path, digest, metadata: inspected.metadata, in_use, looked: None })
     }
 }
 
@@ -180,23 +205,43 @@ pub(super) fn remove_unused(path: &Path) {
 }
 
 impl Staged {
-    /// Whether the copy still has the bytes that were judged.
+    /// What is known of it from now on, whose file looked so before it was read; nothing where a change might not show.
+    pub(super) fn known(&self, origin: Option<Identity>, now: SystemTime) -> Option<KnownFile> {
+        let copy = Identity::of(&self.in_use.metadata().ok()?)?;
+        let origin = origin.filter(|origin| origin.is_settled(now))?;
+        Some(KnownFile::new(origin, copy, self.digest, &self.metadata))
+    }
+
+    /// Whether the copy has not changed since its bytes were hashed last, by what the system says of it.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let looks = fs::symlink_metadata(&self.path).ok().and_then(|metadata| Identity::of(&metadata));
+        self.looked.is_some() && self.looked == looks
+    }
+
+    /// Holds a file, the copy or a further one, to have the bytes that were staged.
     ///
     /// # Errors
     /// When it cannot be read, or has others.
     ///
     /// # Blocking
     /// Reads and hashes the whole file.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, StageError> {
-        let fail = |source| StageError { path: self.path.clone(), source };
-        let bytes = fs::read(&self.path).map_err(fail)?;
-        if Digest::of(&bytes) == self.digest { Ok(bytes) } else { Err(self.changed()) }
+    pub(super) fn check(&self, path: &Path) -> Result<(), StageError> {
+        let fail = |source| StageError { path: path.to_owned(), source };
+        let digest = fs::File::open(path).and_then(Digest::of_reader).map_err(fail)?;
+        if digest == self.digest { Ok(()) } else { Err(changed(path)) }
     }
 
-    /// The copy is not what was judged.
-    pub(super) fn changed(&self) -> StageError {
-        let source = io::Error::new(io::ErrorKind::InvalidData, "somebody has changed it since it was checked");
-        StageError { path: self.path.clone(), source }
+    /// The bytes of a file, the copy or a further one, which are those that were staged.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has others.
+    ///
+    /// # Blocking
+    /// Reads and hashes the whole file.
+    pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, StageError> {
+        let fail = |source| StageError { path: path.to_owned(), source };
+        let bytes = fs::read(path).map_err(fail)?;
+        if Digest::of(&bytes) == self.digest { Ok(bytes) } else { Err(changed(path)) }
     }
 
     /// A further copy, under a name of its own: the loader takes one path, and one file, for one library, and gives the
@@ -207,13 +252,21 @@ impl Staged {
     ///
     /// # Blocking
     /// Copies the whole file.
-    pub(super) fn copy(&self, bytes: &[u8]) -> Result<PathBuf, StageError> {
+    pub(super) fn copy(&self) -> Result<PathBuf, StageError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let fail = |source| StageError { path: self.path.clone(), source };
+        let mut original = fs::File::open(&self.path).map_err(fail)?;
         let mut draft = draft(folder, self.digest).map_err(fail)?;
-        draft.file.write_all(bytes).map_err(fail)?;
+        io::copy(&mut original, &mut draft.file).map_err(fail)?;
         Ok(draft.path)
     }
+}
+
+/// A file is not what was judged: it goes, so that another one is made.
+fn changed(path: &Path) -> StageError {
+    let _ = fs::remove_file(path);
+    let source = io::Error::new(io::ErrorKind::InvalidData, "somebody has changed it since it was checked");
+    StageError { path: path.to_owned(), source }
 }
 
 /// Whether a file is there already, with the same bytes.
@@ -317,10 +370,43 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let stage = StageDirectory::open(root.path().join("stage")).unwrap();
         let staged = stage.stage(inspected(b"abc")).unwrap();
-        assert_eq!(staged.bytes().unwrap(), b"abc");
+        assert_eq!(staged.bytes(&staged.path).unwrap(), b"abc");
         fs::write(&staged.path, b"abd").unwrap();
-        let refused = staged.bytes().unwrap_err();
+        let refused = staged.bytes(&staged.path).unwrap_err();
         assert_eq!(refused.source.to_string(), "somebody has changed it since it was checked");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_known_file_is_found_until_it_or_its_copy_changes() {
+        let root = tempfile::tempdir().unwrap();
+        let stage = StageDirectory::open(root.path().join("stage")).unwrap();
+        let origin = root.path().join("x.so");
+        fs::write(&origin, b"abc").unwrap();
+        let written = fs::metadata(&origin).unwrap().modified().unwrap();
+        let looks = || Identity::of(&fs::metadata(&origin).unwrap());
+        let now = SystemTime::now();
+        let later = now + Duration::from_secs(10);
+        let staged = stage.stage(inspected(b"abc")).unwrap();
+        assert!(!staged.is_unchanged(), "a change within the tick of the clock would not show");
+        assert_eq!(staged.known(looks(), now), None, "nor would it in the file");
+        let known = staged.known(looks(), later).unwrap();
+        let found = stage.find(&origin, &known, later).unwrap();
+        assert_eq!((&found.path, found.digest, found.is_unchanged()), (&staged.path, staged.digest, true));
+        assert!(!stage.find(&origin, &known, now).unwrap().is_unchanged(), "it may have changed since within a tick");
+        // Other bytes of the same length, and the time of before set on them; in another tick of the clock.
+        let probe = root.path().join("probe");
+        let changed = |path: &Path| Identity::of(&fs::metadata(path).unwrap()).unwrap().changed_at();
+        while fs::write(&probe, b"").map(|()| changed(&probe)).unwrap() <= changed(&staged.path) {}
+        fs::write(&staged.path, b"abd").unwrap();
+        fs::File::open(&staged.path).unwrap().set_modified(written).unwrap();
+        assert!(!found.is_unchanged());
+        assert!(stage.find(&origin, &known, later).is_none());
+        let again = stage.stage(inspected(b"abc")).unwrap().known(looks(), later).unwrap();
+        assert!(stage.find(&origin, &again, later).is_some());
+        fs::write(&origin, b"abd").unwrap();
+        fs::File::open(&origin).unwrap().set_modified(written).unwrap();
+        assert!(stage.find(&origin, &again, later).is_none());
     }
 
     #[test]

@@ -85,6 +85,16 @@ pub enum TrustError {
 }
 
 impl TrustRule {
+    /// Whether it looks at the bytes themselves, and not at their digest alone.
+    pub(super) fn reads_bytes(&self) -> bool {
+        self.trust == Trust::Signed
+    }
+
+    /// Whether any bytes will do.
+    pub(super) fn takes_any(&self) -> bool {
+        self.trust == Trust::Any && self.pins.is_empty()
+    }
+
     /// Judges bytes with this digest. `signature` is the text of the `.minisig` file of `file`.
     ///
     /// # Errors

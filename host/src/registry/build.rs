@@ -1,11 +1,14 @@
 //! From what plugins offer to a snapshot: order, names, clashes.
 
-use super::{Callee, ListKind, MirroredParam, Place, Prompt, Resource, Skill, Snapshot, Template, Tool, skills};
+use super::{
+    Callee, ListKind, MirroredParam, Place, Prompt, Resource, Schemas, Skill, Snapshot, Template, Tool, skills,
+};
 use crate::call::Timeouts;
 use crate::protocol::{CacheHint, CacheRule, Validator, combined};
 use globset::GlobSet;
 use mcp_plugin_api::manifest::{Manifest, ResourceDefinition, TaskDefinition, ToolDefinition};
 use mcp_plugin_api::uri_template::UriTemplate;
+use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -96,9 +99,21 @@ fn advice(kind: &str, kept: &str, refused: &str) -> String {
 /// Builds a snapshot. The order is the plugins' names, then their own; the outcome does not depend on the order of
 /// `offers`.
 #[must_use]
-pub fn build(mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
+pub fn build(offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
+    build_after(&Snapshot::default(), offers)
+}
+
+/// The same; what is there already of the snapshot before, and takes long to make, is not made again.
+#[must_use]
+pub fn build_after(before: &Snapshot, mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
     offers.sort_by(|one, other| one.callee.plugin().cmp(other.callee.plugin()));
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        before,
+        snapshot: Snapshot::default(),
+        owners: HashMap::new(),
+        hints: HashMap::new(),
+        clashes: Vec::new(),
+    };
     for offer in &offers {
         builder.add(offer);
     }
@@ -108,8 +123,8 @@ pub fn build(mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
     (builder.snapshot, builder.clashes)
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    before: &'a Snapshot,
     snapshot: Snapshot,
     owners: HashMap<(&'static str, String), Arc<str>>,
     /// What the plugins that are in a list say of it.
@@ -117,7 +132,7 @@ struct Builder {
     clashes: Vec<Clash>,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn add(&mut self, offer: &Offer) {
         let Offer { callee, manifest, selection, timeouts, withheld } = offer;
         let plugin = callee.plugin();
@@ -140,7 +155,7 @@ impl Builder {
             if !is_let_through || !self.claim("tool", &name, plugin) {
                 continue;
             }
-            let Some((input, output, mirrored)) = self.checked(&name, plugin, definition) else {
+            let Some(schemas) = self.schemas(&name, plugin, definition) else {
                 continue;
             };
             self.snapshot.tools_by_name.insert(name.clone(), self.snapshot.tools.len());
@@ -150,7 +165,7 @@ impl Builder {
             }
             let callee = Arc::clone(callee);
             let timeouts = timeouts.tools.get(&definition.name).copied().unwrap_or(timeouts.all);
-            let tool = Tool { name, place: place(index), definition, callee, input, output, mirrored, timeouts };
+            let tool = Tool { name, place: place(index), definition, callee, schemas, timeouts };
             self.snapshot.tools.push(Arc::new(tool));
         }
         for (index, definition) in manifest.resources.iter().enumerate() {
@@ -237,12 +252,10 @@ impl Builder {
 
     /// The judges of a tool whose plugin does not judge for itself, and the arguments that clients repeat; nothing when a
     /// schema is not usable.
-    fn checked(
-        &mut self,
-        name: &str,
-        plugin: &Arc<str>,
-        tool: &ToolDefinition,
-    ) -> Option<(Option<Validator>, Option<Validator>, Vec<MirroredParam>)> {
+    fn schemas(&mut self, name: &str, plugin: &Arc<str>, tool: &ToolDefinition) -> Option<Arc<Schemas>> {
+        if let Some(before) = self.before.tool(name).filter(|before| has_same_schemas(&before.definition, tool)) {
+            return Some(Arc::clone(&before.schemas));
+        }
         // Compiled even where the plugin judges for itself: clients get the schemas too, and fetch nothing for them.
         let input = Validator::compile(&tool.input_schema).and_then(|validator| match validator.is_of_objects() {
             true => Ok((!tool.checks_input).then_some(validator)),
@@ -251,7 +264,7 @@ impl Builder {
         let output = tool.output_schema.as_deref().map(Validator::compile).transpose();
         let output = output.map(|validator| validator.filter(|_| !tool.checks_output));
         match (input, output, MirroredParam::all(&tool.input_schema)) {
-            (Ok(input), Ok(output), Ok(mirrored)) => Some((input, output, mirrored)),
+            (Ok(input), Ok(output), Ok(mirrored)) => Some(Arc::new(Schemas { input, output, mirrored })),
             (Err(reason), _, _) | (_, Err(reason), _) | (_, _, Err(reason)) => {
                 self.clashes.push(Clash::Unusable {
                     kind: "tool",
@@ -263,6 +276,15 @@ impl Builder {
             }
         }
     }
+}
+
+fn has_same_schemas(one: &ToolDefinition, other: &ToolDefinition) -> bool {
+    fn text(schema: &RawValue) -> &str {
+        schema.get()
+    }
+    one.input_schema.get() == other.input_schema.get()
+        && one.output_schema.as_deref().map(text) == other.output_schema.as_deref().map(text)
+        && (one.checks_input, one.checks_output) == (other.checks_input, other.checks_output)
 }
 
 /// Whether clients can show a page for a tool (2026-07-28 APP-02).

@@ -2,6 +2,7 @@
 
 use super::{Change, Cursor, Place, Snapshot};
 use crate::protocol::{self, Dialect};
+use bytes::Bytes;
 use std::ops::Range;
 
 /// The lists there are.
@@ -28,52 +29,51 @@ pub(super) struct Lists {
     skills: List,
 }
 
-/// One list: all items as JSON, separated by commas, and where each of them is.
+/// One list: the result that has all items, and where each of them is in it.
 struct List {
-    bytes: Vec<u8>,
+    result: Bytes,
     items: Vec<(Place, Range<usize>)>,
 }
 
-impl FromIterator<(Place, Vec<u8>)> for List {
-    fn from_iter<I: IntoIterator<Item = (Place, Vec<u8>)>>(source: I) -> Self {
-        let mut bytes = Vec::new();
+impl List {
+    fn new(kind: ListKind, source: impl Iterator<Item = (Place, Vec<u8>)>) -> Self {
+        let mut result = opening(kind);
         let mut items = Vec::new();
         for (place, item) in source {
-            if !bytes.is_empty() {
-                bytes.push(b',');
+            if !items.is_empty() {
+                result.push(b',');
             }
-            let start = bytes.len();
-            bytes.extend_from_slice(&item);
-            items.push((place, start..bytes.len()));
+            let start = result.len();
+            result.extend_from_slice(&item);
+            items.push((place, start..result.len()));
         }
-        Self { bytes, items }
+        result.extend_from_slice(b"]}");
+        Self { result: result.into(), items }
     }
+}
+
+/// What stands before the items of a list.
+fn opening(kind: ListKind) -> Vec<u8> {
+    format!(r#"{{"{}":["#, kind.member()).into_bytes()
 }
 
 impl Lists {
     pub(super) fn prepare(snapshot: &Snapshot, dialect: &Dialect) -> Self {
+        let tools = snapshot.tools.iter();
+        let tools = tools.map(|it| (it.place.clone(), protocol::tool(dialect, &it.name, &it.definition)));
+        let resources = snapshot.resources.iter();
+        let resources = resources.map(|it| (it.place.clone(), protocol::resource(dialect, &it.definition)));
+        let templates = snapshot.templates.iter();
+        let templates = templates.map(|it| (it.place.clone(), protocol::template(dialect, &it.definition)));
+        let prompts = snapshot.prompts.iter();
+        let prompts = prompts.map(|it| (it.place.clone(), protocol::prompt(dialect, &it.name, &it.definition)));
+        let skills = snapshot.skills.iter().map(|it| (it.place.clone(), it.entry().to_string().into_bytes()));
         Self {
-            tools: snapshot
-                .tools
-                .iter()
-                .map(|it| (it.place.clone(), protocol::tool(dialect, &it.name, &it.definition)))
-                .collect(),
-            resources: snapshot
-                .resources
-                .iter()
-                .map(|it| (it.place.clone(), protocol::resource(dialect, &it.definition)))
-                .collect(),
-            templates: snapshot
-                .templates
-                .iter()
-                .map(|it| (it.place.clone(), protocol::template(dialect, &it.definition)))
-                .collect(),
-            prompts: snapshot
-                .prompts
-                .iter()
-                .map(|it| (it.place.clone(), protocol::prompt(dialect, &it.name, &it.definition)))
-                .collect(),
-            skills: snapshot.skills.iter().map(|it| (it.place.clone(), it.entry().to_string().into_bytes())).collect(),
+            tools: List::new(ListKind::Tools, tools),
+            resources: List::new(ListKind::Resources, resources),
+            templates: List::new(ListKind::Templates, templates),
+            prompts: List::new(ListKind::Prompts, prompts),
+            skills: List::new(ListKind::Skills, skills),
         }
     }
 
@@ -104,19 +104,20 @@ impl ListKind {
 impl Snapshot {
     /// The result of a list request: at most `page_size` items behind `after`.
     #[must_use]
-    pub fn page(&self, dialect: &Dialect, kind: ListKind, after: Option<&Cursor>, page_size: usize) -> Vec<u8> {
+    pub fn page(&self, dialect: &Dialect, kind: ListKind, after: Option<&Cursor>, page_size: usize) -> Bytes {
         let list = self.lists(dialect).of(kind);
         let first = after.map_or(0, |Cursor(place)| list.items.partition_point(|(at, _)| at <= place));
         let end = first.saturating_add(page_size).min(list.items.len());
+        if first == 0 && end == list.items.len() {
+            return list.result.clone();
+        }
         let items = match list.items.get(first..end) {
             None | Some([]) => &[],
-            Some([(_, only)]) => &list.bytes[only.clone()],
-            Some([(_, first), .., (_, last)]) => &list.bytes[first.start..last.end],
+            Some([(_, only)]) => &list.result[only.clone()],
+            Some([(_, first), .., (_, last)]) => &list.result[first.start..last.end],
         };
-        let mut result = Vec::with_capacity(items.len() + 64);
-        result.extend_from_slice(b"{\"");
-        result.extend_from_slice(kind.member().as_bytes());
-        result.extend_from_slice(b"\":[");
+        let mut result = opening(kind);
+        result.reserve(items.len() + 64);
         result.extend_from_slice(items);
         result.push(b']');
         if end < list.items.len() && end > first {
@@ -126,7 +127,7 @@ impl Snapshot {
             result.push(b'"');
         }
         result.push(b'}');
-        result
+        result.into()
     }
 }
 
@@ -134,7 +135,7 @@ impl Snapshot {
 pub(super) fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
     let newest = Dialect::newest_stateless();
     let (before, after) = (before.lists(newest), after.lists(newest));
-    let changed = |kind: ListKind| before.of(kind).bytes != after.of(kind).bytes;
+    let changed = |kind: ListKind| before.of(kind).result != after.of(kind).result;
     let mut changes = Vec::new();
     if changed(ListKind::Tools) {
         changes.push(Change::List(ListKind::Tools));

@@ -13,7 +13,7 @@ mod mirror;
 mod skills;
 mod suggest;
 
-pub use build::{Clash, Offer, Selection, TimeoutRule, build};
+pub use build::{Clash, Offer, Selection, TimeoutRule, build, build_after};
 pub use callee::{Answer, AnswerFuture, Callee, Operation};
 pub use cursor::Cursor;
 pub use events::{Change, Events};
@@ -50,14 +50,21 @@ pub struct Tool {
     pub definition: ToolDefinition,
     /// Who runs it.
     pub callee: Arc<dyn Callee>,
+    /// What is made of its schemas.
+    pub schemas: Arc<Schemas>,
+    /// How long calls of it may take.
+    pub timeouts: Timeouts,
+}
+
+/// What is made of a tool's schemas.
+#[derive(Default)]
+pub struct Schemas {
     /// Judges arguments, where the callee does not do it itself.
     pub input: Option<Validator>,
     /// Judges structured results, where the callee does not do it itself.
     pub output: Option<Validator>,
     /// Arguments that clients repeat in headers.
     pub mirrored: Vec<MirroredParam>,
-    /// How long calls of it may take.
-    pub timeouts: Timeouts,
 }
 
 /// A resource that can be read.

@@ -130,7 +130,7 @@ fn lists_are_stripped_by_revision() {
     let (snapshot, _) = build(vec![offer("x", json!({"tools": [full, array]}), Selection::default())]);
     let check = |revision: &str, expected: &str| {
         let page = snapshot.page(Dialect::stateful(revision).unwrap(), ListKind::Tools, None, 10);
-        assert_eq!(String::from_utf8(page).unwrap(), expected, "{revision}");
+        assert_eq!(String::from_utf8(page.to_vec()).unwrap(), expected, "{revision}");
     };
     let newest = snapshot.page(Dialect::newest_stateless(), ListKind::Tools, None, 10);
     let newest: Value = serde_json::from_slice(&newest).unwrap();
@@ -266,7 +266,22 @@ fn schemas_over_several_lines_stand_on_one() {
     };
     let page = build(vec![offer]).0.page(newest(), ListKind::Tools, None, 10);
     assert_eq!(
-        String::from_utf8(page).unwrap(),
+        String::from_utf8(page.to_vec()).unwrap(),
         r#"{"tools":[{"name":"t","inputSchema":{"type":"object","x-mine":1}}]}"#
     );
+}
+
+#[test]
+fn schemas_that_are_as_before_are_not_compiled_again() {
+    let manifest = |schema: Value| json!({"tools": [{"name": "t", "inputSchema": schema}]});
+    let object = json!({"type": "object"});
+    let (before, _) = build(vec![offer("x", manifest(object.clone()), Selection::default())]);
+    let after = |schema: Value| build_after(&before, vec![offer("x", manifest(schema), Selection::default())]).0;
+    let is_same = |after: &Snapshot| Arc::ptr_eq(&before.tool("t").unwrap().schemas, &after.tool("t").unwrap().schemas);
+    assert!(is_same(&after(object)));
+    let other = after(json!({"type": "object", "required": ["a"]}));
+    assert!(!is_same(&other));
+    let check = |snapshot: &Snapshot| snapshot.tool("t").unwrap().schemas.input.as_ref().unwrap().check("{}");
+    assert_eq!(check(&before), Ok(()));
+    assert_eq!(check(&other), Err("the value: \"a\" is a required property".to_owned()));
 }

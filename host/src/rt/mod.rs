@@ -6,6 +6,7 @@ mod blocking;
 mod clock;
 mod drain;
 mod in_flight;
+mod standard;
 mod stdout;
 mod turn;
 
@@ -13,5 +14,6 @@ pub use blocking::{Blocking, BlockingError};
 pub use clock::{Clock, Millis};
 pub use drain::{Drain, Phase};
 pub use in_flight::{InFlight, InFlightGuard};
+pub use standard::{standard_input, standard_output};
 pub use stdout::take_stdout;
 pub use turn::Turn;

@@ -1,22 +1,21 @@
 //! The host's end of one worker process that runs: calls go in, answers come out, and what a call needs meanwhile goes both ways.
 
+use super::pipe::{Pipe, Unsent};
 use super::process::{Worker, end_group, ending};
-use super::{Frame, FrameError, Kind, MAX_FRAME_BYTES};
+use super::{Frame, Kind, MAX_FRAME_BYTES};
 use crate::call::{Crash, Failure};
 use crate::plugin::instance::failure_of;
 use crate::plugin::lent::{LentCall, LentHost as _, OwnCall, OwnHost, Requested, failed};
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use mcp_plugin_api::abi;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::process::Child;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,10 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Link(Arc<Shared>);
 
 struct Shared {
-    stream: UnixStream,
-    outgoing: Mutex<Outgoing>,
-    /// There is room again, or something to write.
-    to_write: Notify,
+    pipe: Pipe,
     calls: Mutex<HashMap<u64, Entry>>,
     /// Who waits for what the plugin offers now.
     offers: Mutex<Vec<oneshot::Sender<Vec<u8>>>>,
@@ -41,18 +37,6 @@ struct Shared {
     is_doomed: AtomicBool,
     /// Cancelled to have the process killed.
     kill: CancellationToken,
-}
-
-/// What goes to the worker.
-#[derive(Default)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    /// Taken to be written, as far as that went.
-    begun: (Vec<u8>, usize),
-    /// Somebody writes, or the writer does when there is room.
-    is_written: bool,
-    /// The worker is gone.
-    is_closed: bool,
 }
 
 /// A call that the worker has not ended.
@@ -79,17 +63,12 @@ const MAX_ARGUMENT_BYTES: usize = MAX_FRAME_BYTES - (1 << 20);
 /// How long a process that is to be killed has for the calls that somebody waits for.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
-/// Bytes that may wait for a worker that does not read; calls beyond them are refused.
-const MAX_WAITING_BYTES: usize = 64 << 20;
-
 impl Link {
     /// The link of a worker whose plugin has started, and what is to be run until it ends.
     pub(super) fn new(worker: Worker, host: OwnHost, kill_after: Duration) -> (Self, Running) {
         let Worker { child, stream, received } = worker;
         let shared = Arc::new(Shared {
-            stream,
-            outgoing: Mutex::default(),
-            to_write: Notify::new(),
+            pipe: Pipe::new(stream),
             calls: Mutex::default(),
             offers: Mutex::default(),
             host,
@@ -211,14 +190,14 @@ impl Running {
         let mut ended = Ended { shared: Arc::clone(&shared), how: "is heard no more".to_owned() };
         let leader = self.child.id();
         let how = tokio::select! {
-            read = read_all(&shared, &mut self.received) => match read {
+            read = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame)) => match read {
                 Ok(()) => ending(&mut self.child).await,
                 Err(error) => {
                     let _ = self.child.kill().await;
                     format!("was killed: it sent {error}")
                 }
             },
-            () = write_all(&shared) => ending(&mut self.child).await,
+            () = shared.pipe.write_all() => ending(&mut self.child).await,
             () = shared.kill.cancelled() => {
                 let _ = self.child.kill().await;
                 "was killed by the host: it did not end a call, or did not stop".to_owned()
@@ -283,61 +262,13 @@ impl Shared {
         }
     }
 
-    /// Sends a frame: written here and now if the socket takes it, by the writer otherwise.
     fn send(&self, frame: &Frame<'_>) -> Result<(), Failure> {
-        {
-            let mut outgoing = self.outgoing.lock();
-            if outgoing.is_closed {
-                return Err(Failure::Stopped);
+        self.pipe.send(frame).map_err(|unsent| {
+            if matches!(unsent, Unsent::Unread) {
+                self.kill.cancel();
             }
-            if outgoing.bytes.len() > MAX_WAITING_BYTES {
-                match frame.kind {
-                    Kind::Call => return Err(Failure::Busy),
-                    // It asks, and does not read the answers.
-                    Kind::Answer | Kind::NoAnswer => {
-                        self.kill.cancel();
-                        return Err(Failure::Busy);
-                    }
-                    // The others are small, and one for each call at most.
-                    _ => {}
-                }
-            }
-            frame.write(&mut outgoing.bytes);
-            if outgoing.is_written {
-                return Ok(());
-            }
-            outgoing.is_written = true;
-        }
-        self.write();
-        Ok(())
-    }
-
-    /// Writes what waits, as far as the socket takes it. To be called by the one who writes.
-    fn write(&self) {
-        let (mut bytes, mut at) = std::mem::take(&mut self.outgoing.lock().begun);
-        loop {
-            while at < bytes.len() {
-                match self.stream.try_write(&bytes[at..]) {
-                    Ok(written) => at += written,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.outgoing.lock().begun = (bytes, at);
-                        self.to_write.notify_one();
-                        return;
-                    }
-                    // The reader sees the end, and tells it.
-                    Err(_) => at = bytes.len(),
-                }
-            }
-            bytes.clear();
-            at = 0;
-            let mut outgoing = self.outgoing.lock();
-            if outgoing.bytes.is_empty() {
-                outgoing.is_written = false;
-                return;
-            }
-            // The room of the one is the other's from now on.
-            std::mem::swap(&mut outgoing.bytes, &mut bytes);
-        }
+            unsent.into()
+        })
     }
 
     fn take(self: &Arc<Self>, frame: &Frame<'_>) {
@@ -449,7 +380,7 @@ impl Shared {
 
     /// The process has ended: so have its calls.
     fn close(&self, how: &str) {
-        self.outgoing.lock().is_closed = true;
+        self.pipe.close();
         let was_killed = self.kill.is_cancelled();
         self.kill.cancel();
         self.offers.lock().clear();
@@ -471,36 +402,4 @@ impl Shared {
 
 fn failure_in(frame: &Frame<'_>) -> abi::Failure {
     abi::Failure { kind: frame.word.into(), message: frame.name.into(), data: frame.payload.to_vec().into() }
-}
-
-/// Reads what the worker says, until it ends.
-async fn read_all(shared: &Arc<Shared>, received: &mut BytesMut) -> Result<(), FrameError> {
-    const CHUNK_BYTES: usize = 64 * 1024;
-    loop {
-        while let Some((frame, taken)) = Frame::read(received)? {
-            shared.take(&frame);
-            received.advance(taken);
-        }
-        received.reserve(CHUNK_BYTES);
-        if shared.stream.readable().await.is_err() {
-            return Ok(());
-        }
-        match shared.stream.try_read_buf(received) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return Ok(()),
-        }
-    }
-}
-
-/// Writes what did not fit into the socket, whenever there is room.
-async fn write_all(shared: &Shared) {
-    loop {
-        shared.to_write.notified().await;
-        if shared.stream.writable().await.is_err() {
-            return;
-        }
-        shared.write();
-    }
 }

@@ -7,6 +7,7 @@
 mod frame;
 mod inside;
 mod link;
+mod pipe;
 mod pool;
 mod process;
 

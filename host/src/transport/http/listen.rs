@@ -96,8 +96,7 @@ async fn connection(stream: TcpStream, router: Router, drain: Drain, limits: Htt
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.max_header_bytes.max(8192))
-        .max_headers(limits.max_headers)
-        .pipeline_flush(true);
+        .max_headers(limits.max_headers);
     builder
         .http2()
         .timer(TokioTimer::new())

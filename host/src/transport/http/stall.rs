@@ -14,25 +14,32 @@ use tokio::time::{Instant, Sleep};
 pub(super) struct StallGuard<S> {
     inner: S,
     timeout: Duration,
-    /// Set while a write waits.
+    /// When the first write that waits now began to.
+    since: Option<Instant>,
+    /// Kept from one wait to the next, and set anew only where it goes off: most waits are over at once.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> StallGuard<S> {
     pub(super) fn new(inner: S, timeout: Duration) -> Self {
-        Self { inner, timeout, timer: None }
+        Self { inner, timeout, since: None, timer: None }
     }
 
     /// Passes on a write's outcome; one that waits for too long is an error.
     fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.timer = None;
+            self.since = None;
             return outcome;
         }
-        let deadline = Instant::now() + self.timeout;
+        let deadline = *self.since.get_or_insert_with(Instant::now) + self.timeout;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        ready!(timer.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
+        loop {
+            ready!(timer.as_mut().poll(context));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")));
+            }
+            timer.as_mut().reset(deadline);
+        }
     }
 }
 
