@@ -1,0 +1,48 @@
+//! What serving costs, against a bare handler and a server of the official Rust SDK, in the same run. `docs/performance.md`
+//! says what is measured, and how to read it.
+//!
+//! `compare WHAT [REQUESTS] [ROUNDS] [FOLDER]`, where WHAT is `http`, `stdio`, `growth`, `start`, or `all`, prints tables,
+//! writes `compare.json` and `compare.svg` to the folder, and fails where a bound is not kept.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![allow(clippy::print_stdout, reason = "it prints its figures")]
+#![allow(clippy::disallowed_types, reason = "it measures real time")]
+
+mod growth;
+mod http;
+mod plot;
+mod report;
+mod server;
+mod start;
+mod stdio;
+
+use report::Report;
+use std::path::PathBuf;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let what = words.first().map_or("all", String::as_str);
+    let number = |index: usize, default: usize| words.get(index).map_or(default, |word| word.parse().unwrap());
+    let (requests, rounds) = (number(1, 100_000), number(2, 5));
+    let mut report = Report::default();
+    let is_asked = |part| what == part || what == "all";
+    assert!(["http", "stdio", "growth", "start", "all"].contains(&what), "there is no '{what}' to compare");
+    if is_asked("http") {
+        http::compare(&mut report, requests, rounds);
+    }
+    if is_asked("stdio") {
+        stdio::compare(&mut report, requests / 10, rounds);
+    }
+    if is_asked("start") {
+        start::compare(&mut report, rounds.max(5) * 4);
+    }
+    if is_asked("growth") {
+        growth::compare(&mut report, requests / 5, rounds);
+    }
+    if let Some(folder) = words.get(3).map(PathBuf::from) {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("compare.json"), report.to_json()).unwrap();
+        std::fs::write(folder.join("compare.svg"), plot::bars(&report)).unwrap();
+    }
+    report.judge();
+}
