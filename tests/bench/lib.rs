@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![allow(clippy::disallowed_types, reason = "it measures real time")]
 
+pub mod in_process;
 pub mod load;
 pub mod process;
 

@@ -30,16 +30,23 @@ pub enum Speech {
 /// What a load has shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
+    /// How many there were.
+    pub answers: usize,
     /// Answers in a second.
     pub rate: f64,
     /// Half of the answers came within this many µs.
     pub p50: f64,
     /// Of a hundred answers 99 came within this many µs.
     pub p99: f64,
+    /// The part of its time that the thread of the load was busy: near 1 the figures above are its own.
+    pub busy: f64,
 }
 
 /// Ids and messages have as many digits each, so that all requests have one length.
 const FIRST: u64 = 1_000_000;
+
+/// Tools of a list.
+const LISTED: usize = 1000;
 
 /// Where the number stands in a request until it is known.
 const PLACE: &str = "1000000";
@@ -202,40 +209,42 @@ impl Target {
     }
 
     async fn ask_many(&self, op: Op, requests: usize, connections: usize) -> Shown {
-        let began = Instant::now();
-        let each = requests / connections;
-        let asking = (0..connections).map(|index| {
-            let target = self.clone();
-            tokio::spawn(async move { target.ask(op, FIRST + (index * each) as u64, each).await })
-        });
+        let each = (requests / connections).max(1);
+        let mut open = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            open.push((self.template(op), Connection::open(self.address).await));
+        }
         let mut times: Vec<Duration> = Vec::with_capacity(requests);
+        let (began, used) = (Instant::now(), process::own_cpu_seconds());
+        let asking = open.into_iter().enumerate().map(|(index, (template, connection))| {
+            tokio::spawn(ask(op, template, connection, FIRST + (index * each) as u64, each))
+        });
         for asking in asking.collect::<Vec<_>>() {
             times.extend(asking.await.unwrap());
         }
-        let rate = times.len() as f64 / began.elapsed().as_secs_f64();
+        let took = began.elapsed().as_secs_f64();
+        let (rate, busy) = (times.len() as f64 / took, (process::own_cpu_seconds() - used) / took);
         times.sort_unstable();
         let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
-        Shown { rate, p50: at(0.5), p99: at(0.99) }
+        Shown { answers: times.len(), rate, p50: at(0.5), p99: at(0.99), busy }
     }
+}
 
-    async fn ask(&self, op: Op, first: u64, count: usize) -> Vec<Duration> {
-        let mut template = self.template(op);
-        let mut connection = Connection::open(self.address).await;
-        let mut times = Vec::with_capacity(count);
-        let mut length = 0;
-        for number in first..first + count as u64 {
-            let digits = number.to_string();
-            for place in &template.places {
-                template.bytes[*place..*place + PLACE.len()].copy_from_slice(digits.as_bytes());
-            }
-            let began = Instant::now();
-            connection.stream.write_all(&template.bytes).await.unwrap();
-            let body = connection.response().await;
-            times.push(began.elapsed());
-            check(op, body, number, &digits, &mut length);
+async fn ask(op: Op, mut template: Template, mut connection: Connection, first: u64, count: usize) -> Vec<Duration> {
+    let mut times = Vec::with_capacity(count);
+    let mut length = 0;
+    for number in first..first + count as u64 {
+        let digits = number.to_string();
+        for place in &template.places {
+            template.bytes[*place..*place + PLACE.len()].copy_from_slice(digits.as_bytes());
         }
-        times
+        let began = Instant::now();
+        connection.stream.write_all(&template.bytes).await.unwrap();
+        let body = connection.response().await;
+        times.push(began.elapsed());
+        check(op, body, number, &digits, &mut length);
     }
+    times
 }
 
 /// Holds an answer to be the one that was asked for.
@@ -261,7 +270,8 @@ fn check(op: Op, body: &[u8], number: u64, digits: &str, length: &mut usize) {
         if *length == 0 {
             let reply: serde_json::Value = serde_json::from_slice(body).unwrap();
             assert_eq!(reply["id"], number);
-            assert!(reply["result"]["tools"].as_array().is_some_and(|tools| !tools.is_empty()));
+            assert_eq!(reply["result"]["tools"].as_array().map(Vec::len), Some(LISTED));
+            assert_eq!(reply["result"].get("nextCursor"), None);
             *length = body.len();
         }
         assert_eq!(body.len(), *length, "{}", shown());

@@ -1,7 +1,7 @@
 //! What a call of a plugin in a worker process costs, against a bare echo over a socket pair to another process, in the same
 //! run: how long one call takes, and how many get through where 64 are under way.
 //!
-//! `cargo run --release -p mcp-host-tests --bin worker-cost` prints the figures and fails beyond the bounds. Words: calls,
+//! `cargo run --release -p mcp-host-bench --bin worker-cost` prints the figures and fails beyond the bounds. Words: calls,
 //! rounds.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -13,6 +13,7 @@ use mcp_host::config::{Overrides, Settings, parse};
 use mcp_host::plugin::{Supervisor, WorkerProgram};
 use mcp_host::protocol::{Ask, AskRequest, ClientProfile};
 use mcp_host::registry::{Answer, Operation, Registry, Tool};
+use mcp_host_bench::median;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -63,11 +64,6 @@ fn main() {
         assert!(rate >= RATE_BOUND, "only {rate:.2} times as many calls as echoes");
         host.supervisor.stop_all(Duration::from_secs(1)).await;
     });
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }
 
 /// The other process of the bare echo: writes what it reads.

@@ -550,3 +550,58 @@ fn older_clients_are_asked_in_their_own_form() {
         assert_eq!(text(&client.receive()), "LLM response: me");
     }
 }
+
+/// A host that is started by hand, with what a client that is not the harness gives it.
+fn by_hand(
+    builder: &mcp_host_tests::HostBuilder,
+    input: std::process::Stdio,
+    output: std::process::Stdio,
+) -> std::process::Child {
+    let mut command = std::process::Command::new(mcp_host_tests::artifact("mcp-host"));
+    command.arg("--plugins-dir").arg(builder.plugins()).env("HOME", builder.plugins());
+    command.env("XDG_CACHE_HOME", builder.plugins()).env("XDG_STATE_HOME", builder.plugins());
+    command.stdin(input).stdout(output).stderr(std::process::Stdio::null()).spawn().unwrap()
+}
+
+const PING: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
+const PONG: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n";
+
+#[test]
+fn sockets_are_spoken_over_as_pipes_are() {
+    use std::io::{Read as _, Write as _};
+    let builder = Host::with(&["hello"]);
+    let pair = || std::os::unix::net::UnixStream::pair().unwrap();
+    let ((mut input, theirs), (mut output, theirs_too)) = (pair(), pair());
+    let stdio = |socket| std::process::Stdio::from(std::os::fd::OwnedFd::from(socket));
+    let mut host = by_hand(&builder, stdio(theirs), stdio(theirs_too));
+    input.write_all(PING.as_bytes()).unwrap();
+    input.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut said = String::new();
+    output.read_to_string(&mut said).unwrap();
+    assert_eq!((said.as_str(), host.wait().unwrap().code()), (PONG, Some(0)));
+}
+
+#[test]
+fn a_pipe_with_a_name_ends_when_its_writer_does_and_so_does_a_file() {
+    use std::io::{Read as _, Write as _};
+    let builder = Host::with(&["hello"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (fifo, file) = (folder.path().join("fifo"), folder.path().join("file"));
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::write(&file, PING).unwrap();
+    for input in [&fifo, &file] {
+        let writer = (input == &fifo).then(|| {
+            let fifo = fifo.clone();
+            std::thread::spawn(move || {
+                std::fs::OpenOptions::new().write(true).open(fifo).unwrap().write_all(PING.as_bytes())
+            })
+        });
+        let opened = std::fs::File::open(input).unwrap();
+        // It has written and is gone before the host reads.
+        writer.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+        let mut host = by_hand(&builder, opened.into(), std::process::Stdio::piped());
+        let mut said = String::new();
+        host.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((said.as_str(), host.wait().unwrap().code()), (PONG, Some(0)), "{}", input.display());
+    }
+}

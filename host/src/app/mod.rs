@@ -109,6 +109,9 @@ impl App {
     ///
     /// # Errors
     /// See [`ServeError`].
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, plugins are not told to stop.
     pub async fn serve(settings: Settings, stdout: File, configuration: Configuration) -> Result<(), ServeError> {
         let (tasks, request_state) = (settings.tasks.clone(), settings.request_state.clone());
         // What is written to disk to open them takes as long as several plugins.
@@ -175,7 +178,9 @@ impl App {
                 let (input, output) = (standard_input(), standard_output(stdout));
                 let serving = stdio::serve(Arc::clone(&server), input, output, settings.stdio_limits);
                 // A task of its own runs on the thread that hears of what comes; this one would have to be woken.
-                let _ = AbortOnDropHandle::new(tokio::spawn(serving)).await;
+                if let Err(error) = AbortOnDropHandle::new(tokio::spawn(serving)).await {
+                    tracing::error!(%error, "the client over standard input is served no more: the host has a fault");
+                }
             }
         };
         Ok(until_the_end(&server, pipe, settings.http.is_some(), settings.drain_timeout).await)

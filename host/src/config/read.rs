@@ -45,10 +45,14 @@ pub fn parse(text: &str, look_up: &dyn Fn(&str) -> Option<String>) -> Result<Fil
     })?;
     let mut problems = Vec::new();
     expand_all(&mut value, "", look_up, &mut problems);
-    // The schema names every problem, and takes milliseconds to be ready: it is asked when there is one.
+    // The schema names every problem, and takes longer to be ready than all else of an empty start: it is asked when there is one.
     match File::deserialize(&value) {
-        Ok(file) if problems.is_empty() => return Ok(file),
-        Ok(_) => {}
+        Ok(file) if !has_list_for_table(&value) => {
+            if problems.is_empty() {
+                return Ok(file);
+            }
+        }
+        Ok(_) => problems.extend(misshapen(&value)),
         Err(error) => {
             let misshapen = misshapen(&value);
             if misshapen.is_empty() {
@@ -79,6 +83,35 @@ fn expand_all(value: &mut Value, path: &str, look_up: &dyn Fn(&str) -> Option<St
         }
         _ => {}
     }
+}
+
+/// Whether a list stands where a table belongs: deserialized, it would be taken for the values of the table.
+fn has_list_for_table(value: &Value) -> bool {
+    let mut lists = Vec::new();
+    lists_in(value, "", &mut lists);
+    if lists.is_empty() {
+        return false;
+    }
+    let schema = schema();
+    lists.iter().any(|path| at(&schema, path).is_some_and(|here| is_table(&schema, here)))
+}
+
+fn lists_in(value: &Value, path: &str, lists: &mut Vec<String>) {
+    match value {
+        Value::Array(_) => lists.push(path.to_owned()),
+        Value::Object(members) => {
+            for (key, member) in members {
+                lists_in(member, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, lists);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_table(schema: &Value, here: &Value) -> bool {
+    let choices = here.get("anyOf").and_then(Value::as_array);
+    let is_choice = choices.is_some_and(|choices| choices.iter().any(|it| is_table(schema, resolve(schema, it))));
+    is_choice || here.get("type").is_some_and(|kind| kind == "object")
 }
 
 /// Where the shape is not that of the schema.
@@ -228,6 +261,25 @@ mod tests {
         check("", &[]);
         check("plugin_dirs = [\"${SET}\"]\n[plugins.x.config]\nanything = [1, { deep = true }]\n", &[]);
         check("[limits]\ncall_timeout = \"10s\"\nmax_result_size = \"1MiB\"\n[log]\nformat = \"json\"\n", &[]);
+    }
+
+    #[test]
+    fn a_list_is_no_table() {
+        check("watch = [false]\n", &["watch: this must be a table, not a list"]);
+        check("[plugins]\nx = [false]\n", &["plugins.x: this must be a table, not a list"]);
+        check("[plugins.x]\ngrants = []\n", &["plugins.x.grants: a list does not fit here"]);
+        check("http = [\"0.0.0.0:80\"]\nplugin_dirs = [\"a\"]\n", &["http: this must be a table, not a list"]);
+    }
+
+    #[test]
+    fn times_and_sizes_are_what_the_schema_says() {
+        for value in ["\u{a0}5s", "5\ts", "1234567890123s", "s", "5 S"] {
+            check(
+                &format!("[limits]\ncall_timeout = '{value}'\n"),
+                &["limits.call_timeout: write a time such as '500ms', '10s', '5m' or '1h'"],
+            );
+        }
+        check("[limits]\ncall_timeout = \"5  s\"\n", &[]);
     }
 
     #[test]

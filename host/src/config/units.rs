@@ -18,9 +18,14 @@ const SIZE_UNITS: &[(&str, u64)] = &[("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB"
 
 /// A whole number and a unit.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    /// More of them than any value has.
+    const MAX_DIGITS: usize = 12;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits > MAX_DIGITS {
+        return None;
+    }
     let number: u64 = text[..digits].parse().ok()?;
-    let unit = text[digits..].trim_start();
+    let unit = text[digits..].trim_start_matches(' ');
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
     number.checked_mul(*factor)
 }

@@ -1,4 +1,5 @@
-//! From a private copy to a running instance: verified, probed, opened and started. Each step takes what the one before gave.
+//! From a private copy to a running instance: verified, probed, opened and started. Each step takes what the one before gave;
+//! a copy that was probed before is verified when it is opened, and every copy is verified then again.
 
 use super::breaker::Breaker;
 use super::confine::Confinement;
@@ -132,26 +133,34 @@ impl Loader {
         let (sender, listener) = news();
         let host = OwnHost::new(staged.metadata.name.as_str().into(), sender.clone());
         let demand = Demand { trust: config.trust.clone(), signature };
-        let (body, offers) = match isolation {
-            Isolation::Worker => {
-                let verified = self.verify(Arc::clone(&staged), demand).await?;
-                if config.confinement == Confinement::None {
-                    self.check_verdict(&staged)?;
+        let loading = async {
+            match isolation {
+                Isolation::Worker => {
+                    let verified = self.verify(Arc::clone(&staged), demand).await?;
+                    if config.confinement == Confinement::None {
+                        self.check_verdict(&staged)?;
+                    }
+                    self.start_worker(verified, config, host.clone()).await
                 }
-                self.start_worker(verified, config, host.clone()).await?
-            }
-            Isolation::InProcess => {
-                let sound = self.probe(Arc::clone(&staged), &demand).await?;
-                self.start(sound, demand, config, host.clone()).await?
+                Isolation::InProcess => {
+                    let sound = self.probe(Arc::clone(&staged), &demand).await?;
+                    self.start(sound, demand, config, host.clone()).await
+                }
             }
         };
+        let loaded = loading.await;
+        if let Err(LoadError::Stage(_)) = &loaded {
+            // It is not what was judged: another one is made when the file is read next.
+            staged.discard();
+        }
+        let (body, offers) = loaded?;
         let breaker = Breaker::new(config.breaker.clone());
         let surroundings = Surroundings { host, news: sender, limits: config.limits, breaker };
         let instance = Instance::new(&staged, body, &offers, surroundings).map_err(LoadError::Manifest)?;
         Ok((Arc::new(instance), listener))
     }
 
-    /// Whether a copy may not be opened any more, by what the operator demands now.
+    /// Whether a copy may not be opened any more, by what the operator demands now: also where that cannot be told.
     pub(super) async fn is_distrusted(
         &self,
         staged: Arc<Staged>,
@@ -159,7 +168,7 @@ impl Loader {
         config: &PluginConfig,
     ) -> bool {
         let demand = Demand { trust: config.trust.clone(), signature };
-        matches!(self.verify(staged, demand).await, Err(LoadError::Trust(_)))
+        self.verify(staged, demand).await.is_err()
     }
 
     /// Judges the bytes of the copy.
@@ -238,12 +247,12 @@ impl Loader {
         config: &PluginConfig,
         host: OwnHost,
     ) -> Result<(Body, Vec<u8>), LoadError> {
-        let is_first = self.mapped.lock().digests.insert(staged.digest);
         let mapped = Arc::clone(&self.mapped);
         let table = config.config.to_string();
         let starting = Blocking { name: "plugin-start", deadline: self.start_timeout };
         let started = starting.run(move || {
-            // One image has one plugin: what its statics hold is that one's.
+            // One image has one plugin: what its statics hold is that one's. Only this plugin's own task is here with its digest.
+            let is_first = !mapped.lock().digests.contains(&staged.digest);
             let copy = if is_first { None } else { Some(staged.copy()?) };
             let path = copy.as_ref().unwrap_or(&staged.path);
             // Between this and the opening is nothing.
@@ -253,7 +262,10 @@ impl Loader {
             }
             let opened = opened?;
             // What was mapped stays, even if it is not a plugin.
-            *mapped.lock().images.entry(staged.metadata.name.clone()).or_default() += 1;
+            let mut mapped = mapped.lock();
+            mapped.digests.insert(staged.digest);
+            *mapped.images.entry(staged.metadata.name.clone()).or_default() += 1;
+            drop(mapped);
             let library = opened?;
             tracing::debug!(
                 plugin = staged.metadata.name, digest = %staged.digest, level = library.level(),
@@ -282,10 +294,9 @@ impl Demand {
             return Ok(());
         }
         let file = staged.origin.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = || match self.trust.reads_bytes() {
-            true => staged.bytes(path),
-            false => staged.check(path).map(|()| Vec::new()),
-        };
-        Ok(self.trust.judge(&file, staged.digest, &bytes()?, self.signature.as_deref())?)
+        match self.trust.judge(&file, staged.digest, self.signature.as_deref())? {
+            Some(signature) => Ok(self.trust.verify(&staged.bytes(path)?, signature)?),
+            None => Ok(staged.check(path)?),
+        }
     }
 }

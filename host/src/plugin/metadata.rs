@@ -37,11 +37,12 @@ fn is_plugin_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use mcp_plugin_api::abi::PanicMode;
 
-    fn metadata() -> Metadata {
+    /// Metadata that fits.
+    pub(in crate::plugin) fn metadata() -> Metadata {
         Metadata {
             format: 1,
             name: "x".to_owned(),

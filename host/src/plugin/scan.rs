@@ -57,7 +57,7 @@ struct Look {
     signature: Option<Stat>,
 }
 
-type Stat = (u64, Option<SystemTime>, u64);
+type Stat = (Option<Identity>, u64, Option<SystemTime>);
 
 /// Reads folders again and again.
 #[derive(Default)]
@@ -135,7 +135,7 @@ impl Scanner {
             }
         }
         if let Some(kept) = kept {
-            kept.replace(known_files, stage);
+            kept.replace(known_files, folders, stage);
         }
         let files = candidates.into_iter().filter_map(|Candidate { path }| {
             let known = self.known.get_mut(&path)?;
@@ -199,11 +199,7 @@ fn look(path: &Path) -> Look {
 
 fn stat(path: &Path) -> Option<Stat> {
     let metadata = fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    let number = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let number = 0;
-    Some((metadata.len(), metadata.modified().ok(), number))
+    Some((Identity::of(&metadata), metadata.len(), metadata.modified().ok()))
 }
 
 /// Inspects and stages a file, unless it is known. Gives what is to be known of it.
@@ -213,11 +209,12 @@ fn read(path: PathBuf, stage: &StageDirectory, kept: Option<KnownFile>) -> (Outc
     let beside = signature_of(&path);
     let is_short = fs::metadata(&beside).is_ok_and(|metadata| metadata.len() <= MAX_SIGNATURE_BYTES);
     let signature = is_short.then(|| fs::read_to_string(&beside).ok()).flatten();
+    let looks = fs::metadata(&path).ok().and_then(|metadata| Identity::of(&metadata));
     let found = kept.as_ref().and_then(|known| stage.find(&path, known, SystemTime::now()));
     if let Some(staged) = found {
-        return (Outcome::Plugin(Plugin { staged: Arc::new(staged), signature }), kept);
+        let known = staged.known(looks, SystemTime::now());
+        return (Outcome::Plugin(Plugin { staged: Arc::new(staged), signature }), known);
     }
-    let looks = fs::metadata(&path).ok().and_then(|metadata| Identity::of(&metadata));
     let staged = inspect(Candidate { path }).map_err(LoadError::from).and_then(|it| Ok(stage.stage(it)?));
     match staged {
         Ok(staged) => {

@@ -3,8 +3,8 @@
 //! A mapped file that is overwritten kills the process, and glibc takes two files under one path for the same library.
 //! So every content gets a file of its own, named by its digest, in a folder that only this user may enter.
 
-use super::Inspected;
 use super::known::{Identity, KnownFile};
+use super::{Inspected, metadata};
 use mcp_plugin_api::abi::Metadata;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -29,6 +29,9 @@ impl Digest {
     ///
     /// # Errors
     /// When it cannot be read.
+    ///
+    /// # Blocking
+    /// Reads to the end.
     pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut part = vec![0; 64 * 1024];
@@ -116,17 +119,24 @@ impl StageDirectory {
         &self.0
     }
 
-    /// The copy of a file that has not changed since it was made; nothing where it has, or is gone.
+    /// The copy of a file that has not changed since it was made, held as one in use; nothing where it has, or is gone, or this
+    /// host would not take it.
+    ///
+    /// # Blocking
+    /// Asks the system, and hashes a copy whose last change might not show in what was written down.
     pub(super) fn find(&self, origin: &Path, known: &KnownFile, now: SystemTime) -> Option<Staged> {
         let looks = fs::metadata(origin).ok().and_then(|metadata| Identity::of(&metadata));
         let (digest, metadata) = known.of(looks.as_ref())?;
+        metadata::check(metadata).ok()?;
         let path = self.copy_of(digest);
         let file = in_use(&path).ok().flatten()?;
         let copy = file.metadata().ok().and_then(|metadata| Identity::of(&metadata));
         let metadata = metadata.clone();
         let is_copy = known.is_copy(copy.as_ref());
         let looked = copy.filter(|copy| copy.is_settled(now));
-        is_copy.then(|| Staged { origin: origin.to_owned(), path, digest, metadata, in_use: file, looked })
+        let staged =
+            is_copy.then(|| Staged { origin: origin.to_owned(), path, digest, metadata, in_use: file, looked })?;
+        (known.is_sure() || staged.check(&staged.path).is_ok()).then_some(staged)
     }
 
     fn copy_of(&self, digest: Digest) -> PathBuf {
@@ -209,10 +219,19 @@ impl Staged {
     pub(super) fn known(&self, origin: Option<Identity>, now: SystemTime) -> Option<KnownFile> {
         let copy = Identity::of(&self.in_use.metadata().ok()?)?;
         let origin = origin.filter(|origin| origin.is_settled(now))?;
-        Some(KnownFile::new(origin, copy, self.digest, &self.metadata))
+        let is_sure = copy.is_settled(now);
+        Some(KnownFile::new(origin, copy, is_sure, self.digest, &self.metadata))
+    }
+
+    /// Removes the copy, which is not to be used.
+    pub(super) fn discard(&self) {
+        let _ = fs::remove_file(&self.path);
     }
 
     /// Whether the copy has not changed since its bytes were hashed last, by what the system says of it.
+    ///
+    /// # Blocking
+    /// Asks the system.
     pub(super) fn is_unchanged(&self) -> bool {
         let looks = fs::symlink_metadata(&self.path).ok().and_then(|metadata| Identity::of(&metadata));
         self.looked.is_some() && self.looked == looks
@@ -262,9 +281,7 @@ impl Staged {
     }
 }
 
-/// A file is not what was judged: it goes, so that another one is made.
 fn changed(path: &Path) -> StageError {
-    let _ = fs::remove_file(path);
     let source = io::Error::new(io::ErrorKind::InvalidData, "somebody has changed it since it was checked");
     StageError { path: path.to_owned(), source }
 }
@@ -275,13 +292,13 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
         && fs::read(path).is_ok_and(|found| found == bytes)
 }
 
-struct Draft {
-    path: PathBuf,
-    file: fs::File,
+pub(super) struct Draft {
+    pub(super) path: PathBuf,
+    pub(super) file: fs::File,
 }
 
-/// A fresh file beside the copy: two hosts, or two files of the same content, do not write into each other's.
-fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
+/// A fresh file beside the copies: two hosts, or two files of the same content, do not write into each other's.
+pub(super) fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
     // Hosts in containers of their own may have one process number, and share the folder.
     let number = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
     let path = folder.join(format!("{digest}.{number:016x}.draft"));
@@ -336,20 +353,9 @@ fn check_private(_path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mcp_plugin_api::abi::PanicMode;
 
     fn inspected(bytes: &[u8]) -> Inspected {
-        let metadata = Metadata {
-            format: 1,
-            name: "x".to_owned(),
-            version: "1.0.0".to_owned(),
-            description: String::new(),
-            abi: String::new(),
-            level: 1,
-            api: String::new(),
-            panic: PanicMode::Unwind,
-            wants: Vec::new(),
-        };
+        let metadata = metadata::tests::metadata();
         Inspected { path: "x.so".into(), bytes: bytes.to_vec(), metadata }
     }
 

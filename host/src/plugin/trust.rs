@@ -85,27 +85,22 @@ pub enum TrustError {
 }
 
 impl TrustRule {
-    /// Whether it looks at the bytes themselves, and not at their digest alone.
-    pub(super) fn reads_bytes(&self) -> bool {
-        self.trust == Trust::Signed
-    }
-
     /// Whether any bytes will do.
     pub(super) fn takes_any(&self) -> bool {
         self.trust == Trust::Any && self.pins.is_empty()
     }
 
-    /// Judges bytes with this digest. `signature` is the text of the `.minisig` file of `file`.
+    /// Judges what has this digest. Where its bytes themselves must be looked at, gives the signature that they must have:
+    /// `signature`, which is the text of the `.minisig` file of `file`.
     ///
     /// # Errors
     /// See [`TrustError`].
-    pub(super) fn judge(
+    pub(super) fn judge<'a>(
         &self,
         file: &str,
         digest: Digest,
-        bytes: &[u8],
-        signature: Option<&str>,
-    ) -> Result<(), TrustError> {
+        signature: Option<&'a str>,
+    ) -> Result<Option<&'a str>, TrustError> {
         if self.pins.is_empty() && self.trust == Trust::Pinned {
             return Err(TrustError::NoPin { digest });
         }
@@ -113,9 +108,16 @@ impl TrustRule {
             return Err(TrustError::OtherDigest { digest });
         }
         if self.trust != Trust::Signed {
-            return Ok(());
+            return Ok(None);
         }
-        let signature = signature.ok_or_else(|| TrustError::NoSignature { file: file.to_owned() })?;
+        signature.map(Some).ok_or_else(|| TrustError::NoSignature { file: file.to_owned() })
+    }
+
+    /// Holds bytes to have a signature by a trusted key.
+    ///
+    /// # Errors
+    /// [`TrustError::BadSignature`] and [`TrustError::NotTrusted`].
+    pub(super) fn verify(&self, bytes: &[u8], signature: &str) -> Result<(), TrustError> {
         verify(bytes, signature, &self.keys)
     }
 }
@@ -185,7 +187,9 @@ mod tests {
     #[test]
     fn a_pin_is_a_pin_under_any_policy() {
         let (right, wrong) = (Digest::of(b"plugin"), Digest::of(b"other"));
-        let judge = |trust, pins: &[Digest]| rule(trust, pins, &[]).judge("x.so", right, b"plugin", None);
+        let judge = |trust, pins: &[Digest]| {
+            rule(trust, pins, &[]).judge("x.so", right, None).map(|signature| assert_eq!(signature, None))
+        };
         assert_eq!(judge(Trust::Any, &[]), Ok(()));
         assert_eq!(judge(Trust::Any, &[wrong, right]), Ok(()));
         assert_eq!(judge(Trust::Any, &[wrong]), Err(TrustError::OtherDigest { digest: right }));
@@ -199,7 +203,9 @@ mod tests {
         let (_, other) = new_keys(None).unwrap();
         let signature = sign(b"plugin", &secret, None, "x.so").unwrap();
         let judge = |key: &str, bytes: &[u8], signature: Option<&str>| {
-            rule(Trust::Signed, &[], &[key]).judge("x.so", Digest::of(bytes), bytes, signature)
+            let rule = rule(Trust::Signed, &[], &[key]);
+            let signature = rule.judge("x.so", Digest::of(bytes), signature)?.unwrap();
+            rule.verify(bytes, signature)
         };
         assert_eq!(judge(&public, b"plugin", Some(&signature)), Ok(()));
         assert_eq!(judge(&public, b"Plugin", Some(&signature)), Err(TrustError::NotTrusted));

@@ -103,7 +103,7 @@ pub fn build(offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
     build_after(&Snapshot::default(), offers)
 }
 
-/// The same; what is there already of the snapshot before, and takes long to make, is not made again.
+/// Builds a snapshot as [`build`] does. Schemas that are as in the snapshot before are not compiled again.
 #[must_use]
 pub fn build_after(before: &Snapshot, mut offers: Vec<Offer>) -> (Snapshot, Vec<Clash>) {
     offers.sort_by(|one, other| one.callee.plugin().cmp(other.callee.plugin()));

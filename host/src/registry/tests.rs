@@ -279,6 +279,13 @@ fn schemas_that_are_as_before_are_not_compiled_again() {
     let after = |schema: Value| build_after(&before, vec![offer("x", manifest(schema), Selection::default())]).0;
     let is_same = |after: &Snapshot| Arc::ptr_eq(&before.tool("t").unwrap().schemas, &after.tool("t").unwrap().schemas);
     assert!(is_same(&after(object)));
+    for member in ["outputSchema", "checksInput", "checksOutput"] {
+        let value = if member == "outputSchema" { json!({"type": "object"}) } else { json!(true) };
+        let mut tool = json!({"name": "t", "inputSchema": {"type": "object"}});
+        tool[member] = value;
+        let offer = offer("x", json!({"tools": [tool]}), Selection::default());
+        assert!(!is_same(&build_after(&before, vec![offer]).0), "{member}");
+    }
     let other = after(json!({"type": "object", "required": ["a"]}));
     assert!(!is_same(&other));
     let check = |snapshot: &Snapshot| snapshot.tool("t").unwrap().schemas.input.as_ref().unwrap().check("{}");

@@ -1,12 +1,13 @@
 //! Request ids, kept as the JSON they came as.
 
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// A request's id: a JSON string or integer, echoed byte for byte (2025-era J-02).
 ///
 /// Integers beyond any machine type are kept too, because they are never converted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(Box<str>);
+pub struct Id(Arc<str>);
 
 impl Id {
     /// The longest id that is accepted, in bytes. It is held for as long as the call runs.

@@ -1,13 +1,14 @@
 //! What serving costs, against a bare handler and a server of the official Rust SDK, in the same run. `docs/performance.md`
 //! says what is measured, and how to read it.
 //!
-//! `compare WHAT [REQUESTS] [ROUNDS] [FOLDER]`, where WHAT is `http`, `stdio`, `growth`, `start`, or `all`, prints tables,
-//! writes `compare.json` and `compare.svg` to the folder, and fails where a bound is not kept.
+//! `compare WHAT [REQUESTS] [ROUNDS] [FOLDER]`, where WHAT is `http`, `stdio`, `boundary`, `start`, `growth`, or `all`, prints
+//! tables, writes `compare.json` and `compare.svg` to the folder, and fails where a limit is passed.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints its figures")]
 #![allow(clippy::disallowed_types, reason = "it measures real time")]
 
+mod boundary;
 mod growth;
 mod http;
 mod plot;
@@ -26,23 +27,28 @@ fn main() {
     let (requests, rounds) = (number(1, 100_000), number(2, 5));
     let mut report = Report::default();
     let is_asked = |part| what == part || what == "all";
-    assert!(["http", "stdio", "growth", "start", "all"].contains(&what), "there is no '{what}' to compare");
+    assert!(["http", "stdio", "boundary", "start", "growth", "all"].contains(&what), "there is no '{what}' to compare");
     if is_asked("http") {
         http::compare(&mut report, requests, rounds);
     }
     if is_asked("stdio") {
         stdio::compare(&mut report, requests / 10, rounds);
     }
+    if is_asked("boundary") {
+        boundary::compare(&mut report, requests * 10, rounds);
+    }
     if is_asked("start") {
         start::compare(&mut report, rounds.max(5) * 4);
     }
     if is_asked("growth") {
-        growth::compare(&mut report, requests / 5, rounds);
+        growth::compare(&mut report, requests, rounds);
     }
     if let Some(folder) = words.get(3).map(PathBuf::from) {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("compare.json"), report.to_json()).unwrap();
-        std::fs::write(folder.join("compare.svg"), plot::bars(&report)).unwrap();
+        if !report.lines.is_empty() {
+            std::fs::write(folder.join("compare.svg"), plot::bars(&report)).unwrap();
+        }
     }
     report.judge();
 }

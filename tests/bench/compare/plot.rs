@@ -18,7 +18,10 @@ pub(crate) fn bars(report: &Report) -> String {
     let mut svg = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>"#
     );
-    let _ = write!(svg, r#"<text x="10" y="18">CPU seconds of the server for 100,000 answers</text>"#);
+    let _ = write!(
+        svg,
+        r#"<text x="10" y="18">CPU seconds of the server for 100,000 answers; the bars of each load have a scale of their own</text>"#
+    );
     let mut top = 30.0;
     for load in loads {
         let lines: Vec<_> = report.lines.iter().filter(|line| line.load == load).collect();

@@ -22,6 +22,8 @@ pub(crate) struct Line {
     pub(crate) rate: Vec<f64>,
     pub(crate) p50: Vec<f64>,
     pub(crate) p99: Vec<f64>,
+    /// The part of its time that the load was busy.
+    pub(crate) busy: Vec<f64>,
 }
 
 /// Something else, and its bounds.
@@ -58,11 +60,11 @@ impl Report {
 
     /// The lines of a kind of load, as a table.
     pub(crate) fn print(&self, load: &str) {
-        println!("\n{load}\n\n| | CPU s per 100,000 | ratio to the floor | per second | p50 µs | p99 µs |");
-        println!("|---|---|---|---|---|---|");
+        println!("\n{load}\n\n| | CPU s per 100,000 | ratio to the floor | per second | p50 µs | p99 µs | load busy |");
+        println!("|---|---|---|---|---|---|---|");
         for line in self.lines.iter().filter(|line| line.load == load) {
-            let [cpu, ratio, rate, p50, p99] = line.medians();
-            println!("| {} | {cpu:.2} | {ratio:.2} | {rate:.0} | {p50:.0} | {p99:.0} |", line.server);
+            let [cpu, ratio, rate, p50, p99, busy] = line.medians();
+            println!("| {} | {cpu:.2} | {ratio:.2} | {rate:.0} | {p50:.0} | {p99:.0} | {busy:.2} |", line.server);
         }
         println!();
     }
@@ -78,16 +80,27 @@ impl Report {
             .map(|line| {
                 json!({
                     "load": line.load, "server": line.server, "cpu_seconds_per_100000": line.cpu, "ratio": line.ratio,
-                    "per_second": line.rate, "p50_us": line.p50, "p99_us": line.p99,
+                    "per_second": line.rate, "p50_us": line.p50, "p99_us": line.p99, "load_busy": line.busy,
                 })
             })
             .collect();
         let figures: Vec<Value> = self
             .figures
             .iter()
-            .map(|figure| json!({"name": figure.name, "value": figure.value, "unit": figure.unit}))
+            .map(|Figure { name, value, unit, bound }| {
+                let goal = match bound {
+                    Bound::None => Value::Null,
+                    Bound::AtMost { goal, .. } => json!({"at_most": goal}),
+                    Bound::AtLeast { goal, .. } => json!({"at_least": goal}),
+                };
+                json!({"name": name, "value": value, "unit": unit, "goal": goal})
+            })
             .collect();
-        serde_json::to_string_pretty(&json!({"loads": lines, "figures": figures})).unwrap()
+        let machine = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = machine.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+        let processors = std::thread::available_parallelism().map_or(0, usize::from);
+        let machine = json!({"model": model, "processors": processors});
+        serde_json::to_string_pretty(&json!({"machine": machine, "loads": lines, "figures": figures})).unwrap()
     }
 
     /// Says which goals are missed.
@@ -115,12 +128,12 @@ impl Report {
 
 impl Line {
     pub(crate) fn new(load: String, server: &'static str) -> Self {
-        let [cpu, ratio, rate, p50, p99] = [const { Vec::new() }; 5];
-        Self { load, server, cpu, ratio, rate, p50, p99 }
+        let [cpu, ratio, rate, p50, p99, busy] = [const { Vec::new() }; 6];
+        Self { load, server, cpu, ratio, rate, p50, p99, busy }
     }
 
-    /// CPU seconds, ratio, rate, p50 and p99.
-    pub(crate) fn medians(&self) -> [f64; 5] {
-        [&self.cpu, &self.ratio, &self.rate, &self.p50, &self.p99].map(|figures| median(figures.clone()))
+    /// CPU seconds, ratio, rate, p50, p99 and how busy the load was.
+    pub(crate) fn medians(&self) -> [f64; 6] {
+        [&self.cpu, &self.ratio, &self.rate, &self.p50, &self.p99, &self.busy].map(|figures| median(figures.clone()))
     }
 }

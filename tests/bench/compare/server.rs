@@ -29,8 +29,8 @@ pub(crate) const IN_PROCESS: Host = Host { tools: 10, config: "" };
 /// The same in a worker process.
 pub(crate) const WORKER: Host = Host { tools: 10, config: "[plugins.bench]\nisolation = \"worker\"\n" };
 
-/// With a list of a thousand.
-pub(crate) const THOUSAND: Host = Host { tools: 1000, config: "" };
+/// With a list of a thousand: four are those of the other plugin.
+pub(crate) const THOUSAND: Host = Host { tools: 996, config: "" };
 
 /// The folder of the programs and plugins that were built with this one.
 pub(crate) fn built() -> PathBuf {
@@ -92,7 +92,7 @@ impl Server {
         let file = folder.path().join("tools.json");
         fs::write(&file, tools).unwrap();
         let mut command = Command::new(built().join("bench-peer"));
-        command.args(["bare", "http"]).env("BENCH_TOOLS", file);
+        command.args(["bare", "http"]).env("BENCH_LIST", file);
         Self::start(command, speech, folder)
     }
 

@@ -7,7 +7,7 @@ use mcp_host_bench::process::{self, Place};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Calls that are written at once.
 const BURST: usize = 1000;
@@ -47,13 +47,18 @@ impl Pipes {
 
     /// Calls in a second, where each waits for the one before.
     fn one_at_a_time(&mut self, calls: usize) -> f64 {
-        let began = Instant::now();
+        let mut taken = Duration::ZERO;
         for id in 0..calls {
-            self.say(&call(id));
-            let reply = self.hear();
+            let line = format!("{}\n", call(id));
+            self.line.clear();
+            let began = Instant::now();
+            self.input.write_all(line.as_bytes()).unwrap();
+            assert!(self.output.read_line(&mut self.line).unwrap() > 0, "the server has ended");
+            taken += began.elapsed();
+            let reply: Value = serde_json::from_str(&self.line).unwrap();
             assert_eq!((&reply["id"], &reply["result"]["content"][0]["text"]), (&json!(id), &json!(message(id))));
         }
-        calls as f64 / began.elapsed().as_secs_f64()
+        calls as f64 / taken.as_secs_f64()
     }
 
     /// Calls in a second, where a thousand are written at once.
@@ -130,7 +135,14 @@ pub(crate) fn compare(report: &mut Report, calls: usize, rounds: usize) {
         println!("| {name} | {one:.0} | {many:.0} |");
     }
     println!();
-    let [[bare_one, bare_many], [one, many], _] = medians;
+    let [[bare_one, bare_many], [one, many], [sdk_one, sdk_many]] = medians;
+    report.say("rate of rmcp over stdio, one at a time, times the bare loop", sdk_one / bare_one, "", Bound::None);
+    report.say(
+        format!("rate of rmcp over stdio, {BURST} at once, times the bare loop"),
+        sdk_many / bare_many,
+        "",
+        Bound::None,
+    );
     report.say(
         "rate over stdio, one at a time, times the bare loop",
         one / bare_one,

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
 
-/// A list of a thousand tools, as long as the host's.
-fn tools() -> &'static str {
-    static TOOLS: OnceLock<String> = OnceLock::new();
-    TOOLS.get_or_init(|| std::fs::read_to_string(std::env::var("BENCH_TOOLS").unwrap()).unwrap())
+/// The result of a list, out of the file that `BENCH_LIST` names: that of the host.
+fn list() -> &'static str {
+    static LIST: OnceLock<String> = OnceLock::new();
+    LIST.get_or_init(|| std::fs::read_to_string(std::env::var("BENCH_LIST").unwrap()).unwrap())
 }
 
 fn answer(request: &Value) -> Value {
@@ -28,7 +28,7 @@ fn answer(request: &Value) -> Value {
 
 async fn mcp(Json(request): Json<Value>) -> Response {
     if request["method"] == "tools/list" {
-        let reply = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#, request["id"], tools());
+        let reply = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#, request["id"], list());
         return ([(CONTENT_TYPE, "application/json")], Bytes::from(reply)).into_response();
     }
     Json(answer(&request)).into_response()

@@ -1,4 +1,5 @@
-//! A server of the official Rust SDK with the same tools: of each era over HTTP, with sessions over stdio.
+//! A server of the official Rust SDK with the tools that are called: of each era over HTTP, with sessions over stdio. It answers
+//! with plain JSON where it can, which is without sessions; in sessions it has event streams only.
 
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
@@ -21,6 +22,18 @@ struct Order {
     /// How often it was asked for.
     #[expect(dead_code, reason = "it is decoded, and that is all")]
     count: u32,
+    /// Where it goes.
+    #[expect(dead_code, reason = "it is decoded, and that is all")]
+    address: Option<Address>,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[expect(dead_code, reason = "it is decoded, and that is all")]
+struct Address {
+    /// Street and number.
+    street: String,
+    /// The city.
+    city: String,
 }
 
 #[derive(Clone)]
@@ -55,7 +68,7 @@ fn server() -> Server {
 pub(crate) async fn serve_http() {
     // Made once, as a host finds its tools once.
     let server = server();
-    let config = StreamableHttpServerConfig::default();
+    let config = StreamableHttpServerConfig::default().with_json_response(true);
     let service =
         StreamableHttpService::new(move || Ok(server.clone()), Arc::new(LocalSessionManager::default()), config);
     super::serve(axum::Router::new().nest_service("/mcp", service)).await;

@@ -190,15 +190,22 @@ impl Running {
         let mut ended = Ended { shared: Arc::clone(&shared), how: "is heard no more".to_owned() };
         let leader = self.child.id();
         let how = tokio::select! {
-            read = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame)) => match read {
-                Ok(()) => ending(&mut self.child).await,
-                Err(error) => {
-                    let _ = self.child.kill().await;
-                    format!("was killed: it sent {error}")
+            read = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame)) => {
+                shared.take_no_more();
+                match read {
+                    Ok(()) => ending(&mut self.child).await,
+                    Err(error) => {
+                        let _ = self.child.kill().await;
+                        format!("was killed: it sent {error}")
+                    }
                 }
-            },
-            () = shared.pipe.write_all() => ending(&mut self.child).await,
+            }
+            () = shared.pipe.write_all() => {
+                shared.take_no_more();
+                ending(&mut self.child).await
+            }
             () = shared.kill.cancelled() => {
+                shared.take_no_more();
                 let _ = self.child.kill().await;
                 "was killed by the host: it did not end a call, or did not stop".to_owned()
             }
@@ -242,6 +249,12 @@ impl Shared {
         }
         calls.insert(call, Entry { answer: Some(answer), lent: Arc::new(lent), requests: HashMap::new() });
         Ok(call)
+    }
+
+    /// Its process ends, or is to: calls that come are another one's, and no fault of theirs.
+    fn take_no_more(&self) {
+        let _calls = self.calls.lock();
+        self.is_doomed.store(true, Ordering::Release);
     }
 
     /// Takes no more calls where this one has not ended, and says whether that is so.
@@ -380,15 +393,12 @@ impl Shared {
 
     /// The process has ended: so have its calls.
     fn close(&self, how: &str) {
+        self.take_no_more();
         self.pipe.close();
         let was_killed = self.kill.is_cancelled();
         self.kill.cancel();
         self.offers.lock().clear();
-        let entries = {
-            let mut calls = self.calls.lock();
-            self.is_doomed.store(true, Ordering::Release);
-            std::mem::take(&mut *calls)
-        };
+        let entries = std::mem::take(&mut *self.calls.lock());
         // Of several calls one has ended the process, and nobody knows which.
         let waiting = entries.values().filter(|entry| entry.answer.is_some()).count();
         let crash = Crash { how: format!("its process {how}"), was_alone: waiting == 1 && !was_killed };

@@ -57,6 +57,10 @@ impl Pipe {
     }
 
     /// Sends a frame: written here and now if the socket takes it, by [`Pipe::write_all`] otherwise.
+    ///
+    /// # Errors
+    /// [`Unsent::Closed`] after [`Pipe::close`]. Where more than 64 MiB wait, [`Unsent::Full`] for a call, [`Unsent::Unread`]
+    /// for an answer.
     pub(super) fn send(&self, frame: &Frame<'_>) -> Result<(), Unsent> {
         {
             let mut outgoing = self.outgoing.lock();
@@ -115,6 +119,9 @@ impl Pipe {
     }
 
     /// Writes what did not fit into the socket, whenever there is room. Ends when the socket is broken.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, what did not fit may wait for ever: the process is given up then.
     pub(super) async fn write_all(&self) {
         loop {
             self.to_write.notified().await;
@@ -129,6 +136,9 @@ impl Pipe {
     ///
     /// # Errors
     /// What is no frame.
+    ///
+    /// # Cancel safety
+    /// Frames that came whole were taken; the others are in `received`.
     pub(super) async fn read_all(
         &self,
         received: &mut BytesMut,

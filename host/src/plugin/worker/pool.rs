@@ -116,7 +116,7 @@ impl Pool {
 
     /// Whether any of its processes runs.
     pub(in crate::plugin) fn is_up(&self) -> bool {
-        self.shared.slots.iter().any(|slot| matches!(&*slot.0.lock(), State::Up(_)))
+        self.shared.slots.iter().any(|slot| matches!(&*slot.0.lock(), State::Up(link) if !link.is_doomed()))
     }
 
     /// How often a process was started again.

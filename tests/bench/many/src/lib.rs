@@ -1,11 +1,14 @@
-//! A plugin with as many tools as its configuration says: `tools = 1000`. It speaks the ABI by hand, since what a plugin
-//! declares is otherwise known when it is compiled.
+//! A plugin with as many tools as its configuration says: `tools = 1000`; and one that does nothing, `fixed`. It speaks the ABI
+//! by hand, since what a plugin declares is otherwise known when it is compiled.
 
 use mcp_plugin_api::abi::foreign::{RSlice, RStr, RVec, TD_Opaque};
 use mcp_plugin_api::abi::{
     CallContext, Failure, HostObject, Outcome, PluginApi, PluginObject, Reply, StartReply, failure,
 };
 use serde_json::{Value, json};
+
+/// 64 bytes.
+const FIXED: &[u8; 64] = br#"{"content":[{"type":"text","text":"always the same, 64 bytes"}]}"#;
 
 struct Many {
     tools: u64,
@@ -29,11 +32,17 @@ impl PluginApi for Many {
                 "checksInput": true,
             })
         };
-        let tools: Vec<Value> = (0..self.tools).map(tool).collect();
+        let fixed = json!({
+            "name": "fixed", "description": "Gives a fixed result.", "inputSchema": {"type": "object"}, "checksInput": true,
+        });
+        let tools: Vec<Value> = (1..self.tools).map(tool).chain([fixed]).collect();
         json!({ "tools": tools }).to_string().into_bytes().into()
     }
 
-    fn call(&self, _op: RStr<'_>, _name: RStr<'_>, payload: RSlice<'_, u8>, _context: CallContext) -> Outcome {
+    fn call(&self, _op: RStr<'_>, name: RStr<'_>, payload: RSlice<'_, u8>, _context: CallContext) -> Outcome {
+        if name.as_str() == "fixed" {
+            return Outcome::Ready(Reply::ROk(FIXED.to_vec().into()));
+        }
         let arguments: Value = serde_json::from_slice(payload.as_slice()).unwrap_or_default();
         let Some(message) = arguments["message"].as_str() else {
             return Outcome::Ready(Reply::RErr(failed("there is no message")));

@@ -1,0 +1,30 @@
+//! Calls of an echo tool through the whole host, without sockets, and nothing else: what is counted of it is counted by whoever
+//! runs it. `echo-path ERA CALLS`, where ERA is `2025-11-25` or `2026-07-28`.
+//!
+//! `tests/bench/instructions` runs it twice under callgrind, and takes the difference.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+use mcp_host_bench::in_process::{InProcess, MESSAGE};
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [era, calls] = &words[..] else {
+        panic!("echo-path ERA CALLS");
+    };
+    let calls: usize = calls.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let host = InProcess::start(10).await;
+        for _ in 0..calls {
+            let request = match era.as_str() {
+                "2025-11-25" => host.in_session("echo"),
+                "2026-07-28" => host.stateless("echo"),
+                other => panic!("there is no era of '{other}'"),
+            };
+            let body = host.answer(request).await;
+            assert!(memchr::memmem::find(&body, MESSAGE.as_bytes()).is_some());
+        }
+        host.stop().await;
+    });
+}
