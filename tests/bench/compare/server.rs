@@ -6,11 +6,13 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A server that listens on HTTP.
 pub(crate) struct Server {
     pub(crate) process: Child,
     pub(crate) target: Target,
+    started: Instant,
     _folder: tempfile::TempDir,
 }
 
@@ -75,7 +77,7 @@ impl Server {
         }
         std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
         let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        Self { process, target: Target { address, speech }, _folder: folder }
+        Self { process, target: Target { address, speech }, started: Instant::now(), _folder: folder }
     }
 
     /// A host; with a session if it is spoken to in one.
@@ -108,6 +110,16 @@ impl Server {
             server.target.open_session();
         }
         server
+    }
+
+    /// Loads a server until it is warm and past its start: a host looks at its folders again soon after it, and writes its lists
+    /// anew.
+    pub(crate) fn warm_up(&self, op: Op, connections: usize) {
+        const START: Duration = Duration::from_secs(1);
+        const REQUESTS: usize = 2000;
+        while self.started.elapsed() < START {
+            let _ = self.target.load(op, REQUESTS, connections);
+        }
     }
 
     /// The result of a list, to be served by the floor too.
