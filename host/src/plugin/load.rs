@@ -149,8 +149,10 @@ impl Loader {
             }
         };
         let loaded = loading.await;
-        if let Err(LoadError::Stage(_)) = &loaded {
-            // It is not what was judged: another one is made when the file is read next.
+        if let Err(LoadError::Stage(error)) = &loaded
+            && error.source.kind() == std::io::ErrorKind::InvalidData
+        {
+            // It has other bytes than were judged: another one is made when the file is read next.
             staged.discard();
         }
         let (body, offers) = loaded?;
