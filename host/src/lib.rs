@@ -3,7 +3,8 @@
 //! The rooms, from the bottom up: `wire`, `rt`, `outlet` and `telemetry` know nothing of MCP; `protocol` and `call` say
 //! what a request is; `registry`, `session`, `replay` and `admit` remember; `dispatch`, `plugin` and `skill` act, and meet
 //! only at the registry;
-//! `serve` orders the steps; `transport` moves bytes; `config`, `app` and `cli` put it all together. Which room may know
+//! `serve` orders the steps; `transport` moves bytes; `config`, `app` and `cli` put it all together, and `scaffold` and
+//! `workshop` help authors to begin and to go on. Which room may know
 //! which is held by `tests/arch`.
 
 pub mod admit;
@@ -19,6 +20,7 @@ pub mod registry;
 pub mod replay;
 pub mod rt;
 pub mod runner;
+pub mod scaffold;
 pub mod serve;
 pub mod session;
 pub mod skill;
@@ -26,3 +28,4 @@ pub mod task;
 pub mod telemetry;
 pub mod transport;
 pub mod wire;
+pub mod workshop;

@@ -273,6 +273,16 @@ impl ToolResult {
         Ok(Self { content: vec![Content::text(value.to_string())], structured_content: Some(value), ..Self::default() })
     }
 
+    /// What its blocks of text say, a line break between them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let texts = self.content.iter().filter_map(|block| match &block.kind {
+            ContentKind::Text { text } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
     /// Adds a block.
     #[must_use]
     pub fn with(mut self, content: impl Into<Content>) -> Self {

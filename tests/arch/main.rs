@@ -26,6 +26,8 @@ const LAYERS: &[(u8, &str)] = &[
     (4, "runner"),
     (5, "serve"),
     (6, "transport"),
+    (6, "scaffold"),
+    (6, "workshop"),
     (7, "config"),
     (7, "app"),
     (7, "cli"),

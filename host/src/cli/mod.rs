@@ -2,6 +2,8 @@
 
 mod approve;
 mod call;
+mod dev;
+mod new;
 mod output;
 mod show;
 mod trust;
@@ -33,6 +35,10 @@ struct Cli {
 enum Command {
     /// Serve the plugins (the default).
     Serve(ServeArgs),
+    /// Start a plugin: a crate that builds, with tests.
+    New(new::NewArgs),
+    /// Build the plugins in folders of crates and serve them, again with every change.
+    Dev(dev::DevArgs),
     /// Load the plugins and list what they offer.
     List(ShowArgs),
     /// Say what a plugin's file says of itself. Nothing of it is run.
@@ -190,6 +196,8 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
     match cli.command {
         None => serve(cli.serve, output).await,
         Some(Command::Serve(args)) => serve(args, output).await,
+        Some(Command::New(args)) => done(new::new(args, &mut output)),
+        Some(Command::Dev(args)) => dev::dev(args, output).await,
         Some(Command::List(args)) => match load(args.source, "warn").await {
             Ok(app) => {
                 let shown = show::list(&app, args.json, &mut output);

@@ -6,6 +6,7 @@
 
 mod handlers;
 mod outcome;
+mod told;
 
 pub use outcome::{Outcome, Resolution, TaskDue};
 
@@ -14,6 +15,7 @@ use crate::protocol::{Dialect, Fault, Method, RequestMeta, ResultBody};
 use crate::registry::{Callee, MirroredParam, Registry};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use told::Told;
 
 /// Bounds of what is dispatched.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +105,7 @@ impl Dispatcher {
     /// Does what a request wants. Methods that belong to a session are the caller's.
     #[must_use]
     pub fn dispatch(&self, incoming: &Incoming<'_>) -> Outcome {
+        let told = Told::begin(incoming);
         let handled = match incoming.method {
             Method::CallTool => self.call_tool(incoming),
             Method::ReadResource => self.read_resource(incoming),
@@ -121,7 +124,11 @@ impl Dispatcher {
                 Err(Fault::HostFailed { reason: "a method of tasks came to the wrong place".to_owned() })
             }
         };
-        handled.unwrap_or_else(|fault| Outcome::Now(Err(fault)))
+        let outcome = handled.unwrap_or_else(|fault| Outcome::Now(Err(fault)));
+        match told {
+            Some(told) => told.follow(outcome),
+            None => outcome,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::breaker::Breaker;
 use super::confine::Confinement;
-use super::ffi::{self, Library};
+use super::ffi::Library;
 use super::instance::{Body, Surroundings};
 use super::lent::OwnHost;
 use super::news::{News, news};
@@ -44,7 +44,7 @@ pub enum LoadError {
     Worker(#[from] WorkerError),
     /// Its library cannot be opened.
     #[error(transparent)]
-    Open(#[from] ffi::OpenError),
+    Open(#[from] mcp_plugin_api::abi::OpenError),
     /// It did not start.
     #[error("it did not start: {0}")]
     Start(String),

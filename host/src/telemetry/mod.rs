@@ -1,8 +1,12 @@
 //! Logs, on stderr: stdout belongs to the protocol.
 
+use std::fmt;
 use std::io::IsTerminal as _;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::format::{FmtSpan, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -34,14 +38,13 @@ pub enum TelemetryError {
 /// # Errors
 /// See [`TelemetryError`].
 pub fn start(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
-    let parsed =
-        EnvFilter::try_new(filter).map_err(|source| TelemetryError::BadFilter { filter: filter.to_owned(), source })?;
+    let parsed = parse(filter)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_span_events(FmtSpan::NONE)
         // A closed stderr would otherwise end the host: the library prints its own errors, and printing panics.
         .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(is_coloured())
         .with_writer(std::io::stderr);
     // A second start, as in tests, keeps the first.
     let _ = match format {
@@ -49,6 +52,53 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+/// Sets up logs for somebody who sits before them: what happens, without when and where.
+///
+/// # Errors
+/// See [`TelemetryError`].
+pub fn start_brief(filter: &str) -> Result<(), TelemetryError> {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parse(filter)?)
+        .log_internal_errors(false)
+        .with_ansi(is_coloured())
+        .with_writer(std::io::stderr)
+        .event_format(Brief);
+    let _ = builder.try_init();
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(filter).map_err(|source| TelemetryError::BadFilter { filter: filter.to_owned(), source })
+}
+
+/// Whether logs have colours: on a terminal, where nobody says otherwise (<https://no-color.org>).
+fn is_coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Lines that say what happens.
+struct Brief;
+
+impl<S, N> FormatEvent<S, N> for Brief
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (word, colour) = match *event.metadata().level() {
+            Level::ERROR => ("error: ", "\u{1b}[31m"),
+            Level::WARN => ("warning: ", "\u{1b}[33m"),
+            _ => ("", ""),
+        };
+        match to.has_ansi_escapes() {
+            true => write!(to, "{colour}{word}\u{1b}[0m")?,
+            false => to.write_str(word)?,
+        }
+        context.field_format().format_fields(to.by_ref(), event)?;
+        writeln!(to)
+    }
 }
 
 /// An error with its causes, each said once.

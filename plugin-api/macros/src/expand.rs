@@ -6,7 +6,7 @@ use crate::function::{Function, Output, ends_with, inside};
 use crate::quoted::{APP_MIME_TYPE, check_page, icons, metas, quoted, some, task, tool_hints};
 use crate::skills;
 use crate::uri;
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use std::collections::HashSet;
 use syn::ext::IdentExt as _;
@@ -15,7 +15,12 @@ use syn::{Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, LitStr, Resul
 /// Expands `#[plugin(...)]`.
 pub(crate) fn plugin(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let whole = item.clone();
-    let mut block: ItemImpl = parse2(item).map_err(|_| {
+    let mut block: ItemImpl = parse2(item).map_err(|error| {
+        // What is wrong inside of a block is told where it is wrong.
+        let is_block = whole.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "impl"));
+        if is_block {
+            return error;
+        }
         Error::new_spanned(&whole, "put `#[plugin]` on an `impl` block: `#[plugin] impl MyPlugin { ... }`")
     })?;
     if let Some((path, _)) = &block.trait_ {

@@ -14,6 +14,8 @@
 mod futures;
 mod guard;
 mod header;
+#[cfg(feature = "loader")]
+mod library;
 mod metadata;
 mod objects;
 
@@ -23,6 +25,10 @@ mod tests;
 pub use futures::into_foreign;
 pub use guard::{GuardedFuture, Panicked, guard};
 pub use header::{is_layout_compatible, plugin_header};
+#[cfg(feature = "testing")]
+pub(crate) use library::open_own;
+#[cfg(feature = "loader")]
+pub use library::{OpenError, open_library};
 pub use metadata::{
     FORMAT, METADATA_CAPACITY, METADATA_MAGIC, METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata,
     MetadataError, PanicMode, metadata_bytes, parse_metadata,

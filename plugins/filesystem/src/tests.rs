@@ -6,7 +6,7 @@ use std::fs;
 use tempfile::TempDir;
 
 struct Fixture {
-    kit: Kit<Filesystem>,
+    kit: Kit,
     folder: TempDir,
     outside: TempDir,
 }
@@ -24,7 +24,7 @@ impl Fixture {
         fs::write(folder.path().join("src/deep/lib.rs"), "").unwrap();
         fs::write(outside.path().join("secret.txt"), "secret").unwrap();
         config["roots"] = json!([folder.path()]);
-        Self { kit: Kit::start(config).unwrap(), folder, outside }
+        Self { kit: Kit::start::<Filesystem>(config).unwrap(), folder, outside }
     }
 
     /// What a tool gives: its data or text, or the text of its failure.
@@ -202,10 +202,10 @@ fn files_are_resources() {
 
 #[test]
 fn a_bad_configuration_stops_the_start() {
-    let refused = |config: Value| Kit::<Filesystem>::start(config).err().unwrap().message().to_owned();
+    let refused = |config: Value| Kit::start::<Filesystem>(config).err().unwrap().message().to_owned();
     assert!(refused(json!({"roots": ["/no/such/folder"]})).starts_with("the root /no/such/folder cannot be used"));
     assert!(refused(json!({"root": "/"})).contains("unknown field `root`"));
-    let kit = Kit::<Filesystem>::start(json!({})).unwrap();
+    let kit = Kit::start::<Filesystem>(json!({})).unwrap();
     let read = kit.tool("read_text_file", json!({"path": "x"}), &Script::new()).unwrap();
     assert!(read.is_error, "without roots nothing is allowed");
 }

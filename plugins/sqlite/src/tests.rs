@@ -2,12 +2,12 @@ use super::*;
 use mcp_plugin_api::serde_json::{Value, json};
 use mcp_plugin_api::testing::{Kit, Script};
 
-fn kit(config: Value) -> Kit<Sqlite> {
-    Kit::start(config).unwrap()
+fn kit(config: Value) -> Kit {
+    Kit::start::<Sqlite>(config).unwrap()
 }
 
 /// What a tool gives: its data, or the text of its failure.
-fn run(kit: &Kit<Sqlite>, tool: &str, arguments: Value) -> Result<Value, String> {
+fn run(kit: &Kit, tool: &str, arguments: Value) -> Result<Value, String> {
     let result = kit.tool(tool, arguments, &Script::new()).map_err(|error| error.message().to_owned())?;
     let text = text_of(&result);
     if result.is_error { Err(text) } else { Ok(result.structured_content.unwrap_or(Value::String(text))) }
@@ -20,7 +20,7 @@ fn text_of(result: &ToolResult) -> String {
     }
 }
 
-fn filled(config: Value) -> Kit<Sqlite> {
+fn filled(config: Value) -> Kit {
     let kit = kit(config);
     run(
         &kit,
@@ -125,7 +125,7 @@ fn a_read_only_database_cannot_be_changed() {
 
 #[test]
 fn a_read_only_database_in_memory_is_refused() {
-    let refused = Kit::<Sqlite>::start(json!({"read_only": true})).err().unwrap();
+    let refused = Kit::start::<Sqlite>(json!({"read_only": true})).err().unwrap();
     assert!(refused.message().contains("name a 'path'"));
 }
 

@@ -128,7 +128,7 @@ mod tests {
     use mcp_plugin_api::testing::{Kit, Script};
 
     fn convert(arguments: Value) -> Result<Value> {
-        let kit = Kit::<Time>::start(json!({"local_timezone": "UTC"})).unwrap();
+        let kit = Kit::start::<Time>(json!({"local_timezone": "UTC"})).unwrap();
         let result = kit.tool("convert_time", arguments, &Script::new())?;
         Ok(result.structured_content.unwrap())
     }
@@ -167,15 +167,15 @@ mod tests {
 
     #[test]
     fn a_bad_configured_zone_stops_the_start() {
-        let refused = Kit::<Time>::start(json!({"local_timezone": "Nowhere"})).err().unwrap();
+        let refused = Kit::start::<Time>(json!({"local_timezone": "Nowhere"})).err().unwrap();
         assert!(refused.message().starts_with("this is no IANA time zone"));
-        let unknown = Kit::<Time>::start(json!({"zone": "UTC"})).err().unwrap();
+        let unknown = Kit::start::<Time>(json!({"zone": "UTC"})).err().unwrap();
         assert!(unknown.message().contains("unknown field `zone`"), "{unknown}");
     }
 
     #[test]
     fn the_current_time_is_in_the_zone_that_is_named() {
-        let kit = Kit::<Time>::start(json!({})).unwrap();
+        let kit = Kit::start::<Time>(json!({})).unwrap();
         let now = kit.tool("get_current_time", json!({"timezone": "America/New_York"}), &Script::new()).unwrap();
         let now = now.structured_content.unwrap();
         assert_eq!(now["timezone"], "America/New_York");

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_throw_is_text_data_and_a_page() {
-        let kit = Kit::<Dice>::start(json!({})).unwrap();
+        let kit = Kit::start::<Dice>(json!({})).unwrap();
         let thrown = kit.tool("throw", json!({"count": 2, "seed": 1}), &Script::new()).unwrap();
         assert_eq!(thrown.structured_content, Some(json!({"dice": [1, 5], "sum": 6})));
         let manifest = kit.manifest();
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_skill_is_part_of_the_plugin() {
-        let kit = Kit::<Dice>::start(json!({})).unwrap();
+        let kit = Kit::start::<Dice>(json!({})).unwrap();
         let manifest = kit.manifest();
         assert_eq!(manifest.skills[0].uri, "skill://example-app/roll-dice");
         assert_eq!(manifest.skills[0].frontmatter["name"], "roll-dice");

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_answer_decides() {
-        let kit = Kit::<Waiter>::start(json!({})).unwrap();
+        let kit = Kit::start::<Waiter>(json!({})).unwrap();
         let order = |script: &Script| kit.tool("order", json!({}), script).unwrap().content;
         let tea = Script::new().accept("order", json!({"drink": "tea", "cups": 2}));
         assert_eq!(order(&tea), [Content::text("order 1: 2 x Tea")]);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn several_questions_are_asked_at_once() {
-        let kit = Kit::<Waiter>::start(json!({})).unwrap();
+        let kit = Kit::start::<Waiter>(json!({})).unwrap();
         let script = Script::new().accept("guest", json!({"name": "Ada"})).sampled("line", "Come for tea.");
         let invited = kit.tool("invite", json!({}), &script).unwrap();
         assert_eq!(invited.content, [Content::text("Ada: Come for tea.")]);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_model_is_asked() {
-        let kit = Kit::<Waiter>::start(json!({})).unwrap();
+        let kit = Kit::start::<Waiter>(json!({})).unwrap();
         let script = Script::new().sampled("praise", "Warm, dark, quick, kind, done.");
         let praised = kit.tool("praise", json!({"drink": "coffee"}), &script).unwrap();
         assert_eq!(praised.content, [Content::text("Warm, dark, quick, kind, done.")]);

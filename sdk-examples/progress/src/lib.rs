@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn progress_and_logs_are_told() {
-        let (kit, script) = (Kit::<Counter>::start(json!({})).unwrap(), Script::new());
+        let (kit, script) = (Kit::start::<Counter>(json!({})).unwrap(), Script::new());
         kit.tool("count", json!({"to": 2}), &script).unwrap();
         assert_eq!(
             script.said(),
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_sum_stops() {
-        let (kit, script) = (Kit::<Counter>::start(json!({})).unwrap(), Script::new());
+        let (kit, script) = (Kit::start::<Counter>(json!({})).unwrap(), Script::new());
         script.cancel();
         assert!(kit.tool("sum", json!({"to": u64::MAX}), &script).unwrap().is_error);
     }

@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn books_are_read_listed_and_proposed() {
-        let kit = Kit::<Shelf>::start(json!({})).unwrap();
+        let kit = Kit::start::<Shelf>(json!({})).unwrap();
         let read = |uri: &str| kit.resource(uri, &Script::new());
         let book = Contents::text(r#"{"number":2,"title":"Emma"}"#).uri("shelf://book/2").mime_type("application/json");
         assert_eq!(read("shelf://book/2").unwrap().contents, [book]);

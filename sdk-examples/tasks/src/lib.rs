@@ -65,8 +65,8 @@ mod tests {
     use mcp_plugin_api::serde_json::json;
     use mcp_plugin_api::testing::{Kit, Said, Script};
 
-    fn kit() -> Kit<Librarian> {
-        Kit::start(json!({})).unwrap()
+    fn kit() -> Kit {
+        Kit::start::<Librarian>(json!({})).unwrap()
     }
 
     #[track_caller]

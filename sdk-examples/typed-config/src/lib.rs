@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn the_table_decides() {
-        let kit = Kit::<Greeter>::start(json!({"greeting": "Good day", "repeat": 2})).unwrap();
+        let kit = Kit::start::<Greeter>(json!({"greeting": "Good day", "repeat": 2})).unwrap();
         let result = kit.tool("greet", json!({"name": "Ada"}), &Script::new()).unwrap();
         assert_eq!(result.content, [Content::text("Good day, Ada! Good day, Ada!")]);
     }
 
     #[test]
     fn a_table_that_does_not_fit_is_told() {
-        let why = |config| Kit::<Greeter>::start(config).err().unwrap().message().to_owned();
+        let why = |config| Kit::start::<Greeter>(config).err().unwrap().message().to_owned();
         assert_eq!(why(json!({})), "missing field `greeting`");
         assert_eq!(why(json!({"greeting": "Hi", "repeat": 0})), "'repeat' must be at least 1");
     }

@@ -3,32 +3,12 @@
 use super::call_side::CallSide;
 use super::host_side::HostSide;
 use crate::plugin::lent::{LentCall, LentHost};
-use foreign::{AbiHeaderRef, FfiFuture, LibHeader, RSlice, RStr, TD_Opaque};
+use foreign::{FfiFuture, RSlice, RStr, TD_Opaque};
 use mcp_plugin_api::abi::{
-    self, Failure, HostObject, ModuleRef, Outcome, PluginObject, ROOT_SYMBOL, Reply, foreign, guard,
+    self, Failure, HostObject, ModuleRef, OpenError, Outcome, PluginObject, Reply, foreign, guard,
 };
 use std::path::Path;
 use std::sync::Arc;
-
-/// Why a library cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The system's loader refuses it: most often a library that it needs is missing. The cause has the loader's words.
-    #[error("the system cannot load it")]
-    Loader(#[source] libloading::Error),
-    /// The symbol that every plugin exports is missing.
-    #[error("it lacks the symbol '{ROOT_SYMBOL}'")]
-    MissingSymbol(#[source] libloading::Error),
-    /// It was built with another abi_stable.
-    #[error("its ABI header is not readable: {0}")]
-    Header(String),
-    /// Its objects are laid out in another way.
-    #[error("its ABI does not fit this host's: {0}")]
-    Layout(String),
-    /// Its module cannot be made.
-    #[error("its module cannot be made: {0}")]
-    Module(String),
-}
 
 /// A library that is mapped, checked, and not yet started.
 pub(in crate::plugin) struct Library {
@@ -46,16 +26,7 @@ impl Library {
     pub(in crate::plugin) fn open(path: &Path) -> Result<Self, OpenError> {
         // SAFETY: the library's constructors run here. The operator has enabled the plugin, and the path is that of the
         // private copy of the very bytes that were inspected and verified.
-        let opened = unsafe { open_now(path) };
-        let library = opened.map_err(OpenError::Loader)?;
-        // `dlclose` is unsound behind a layout check: its checker keeps references into the image. The mapping stays for
-        // the life of the process, so the header may be `'static`.
-        let library = Box::leak(Box::new(library));
-        // SAFETY: the symbol is the static that `plugin_header` made; its address is what an `AbiHeaderRef` is.
-        let header = unsafe { library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()) };
-        let header: AbiHeaderRef = *header.map_err(OpenError::MissingSymbol)?;
-        let header = header.upgrade().map_err(|error| OpenError::Header(first_line(&error.to_string())))?;
-        Ok(Self { module: checked_module(header)? })
+        unsafe { abi::open_library(path) }.map(|module| Self { module })
     }
 
     /// Starts the plugin in it.
@@ -87,45 +58,6 @@ impl Library {
     pub(in crate::plugin) fn level(&self) -> u32 {
         self.module.level()
     }
-}
-
-/// Opens a library so that all its symbols are found now, and none are lent to others.
-///
-/// # Safety
-/// As [`libloading::Library::new`]: the constructors of the library run.
-#[cfg(unix)]
-unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-    // SAFETY: upheld by the caller.
-    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
-}
-
-/// As on Unix; there all symbols are found at once anyway.
-///
-/// # Safety
-/// As [`libloading::Library::new`].
-#[cfg(not(unix))]
-unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    // SAFETY: upheld by the caller.
-    unsafe { libloading::Library::new(path) }
-}
-
-/// The module of a header, if its layout fits in either direction.
-fn checked_module(header: &'static LibHeader) -> Result<ModuleRef, OpenError> {
-    use foreign::StableAbi;
-    let plugin = header.layout().ok_or_else(|| OpenError::Layout("it has no layout".to_owned()))?;
-    abi::is_layout_compatible(<ModuleRef as StableAbi>::LAYOUT, plugin).map_err(OpenError::Layout)?;
-    // Not `RootModule::load_from`: that has one static for each module type, and the second plugin would get the first one's.
-    // SAFETY: the layouts were found compatible just now, in one direction or the other; what is missing at the end of a
-    // prefix type reads as absent.
-    let module = unsafe { header.init_root_module_with_unchecked_layout::<ModuleRef>() };
-    module.map_err(|error| OpenError::Module(first_line(&error.to_string())))
-}
-
-fn first_line(text: &str) -> String {
-    const MAX_CHARS: usize = 300;
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    line.chars().take(MAX_CHARS).collect()
 }
 
 /// A started plugin. Dropping the last clone drops the plugin's object; the image stays.

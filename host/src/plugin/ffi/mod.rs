@@ -9,4 +9,4 @@ mod call_side;
 mod host_side;
 mod library;
 
-pub(super) use library::{Library, OpenError, Plugin, PluginAnswer};
+pub(super) use library::{Library, Plugin, PluginAnswer};

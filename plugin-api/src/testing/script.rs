@@ -1,53 +1,11 @@
-//! Call a plugin's tools, resources and prompts in a unit test, without a host.
-//!
-//! A [`Kit`] starts the plugin as a host would, on the same code path up to the boundary. A [`Script`] says what the
-//! client answers, and keeps what the plugin told it.
-//!
-//! ```
-//! use mcp_plugin_api::prelude::*;
-//! use mcp_plugin_api::testing::{Kit, Script};
-//! use mcp_plugin_api::serde_json::json;
-//!
-//! #[derive(Default)]
-//! struct Hello;
-//!
-//! #[plugin]
-//! impl Hello {
-//!     /// Greets whoever the user names.
-//!     #[tool]
-//!     async fn greet(&self, ctx: &Context) -> Result<String> {
-//!         let answer = ctx.elicit("name", "Who are you?", Form::new().required("name", Field::text())).await?;
-//!         Ok(answer.accepted().map_or("nobody".to_owned(), |form| format!("Hello, {}!", form["name"].as_str().unwrap_or(""))))
-//!     }
-//! }
-//!
-//! # fn main() {
-//! let kit = Kit::<Hello>::start(json!({})).unwrap();
-//! let script = Script::new().accept("name", json!({"name": "Ada"}));
-//! let result = kit.tool("greet", json!({}), &script).unwrap();
-//! assert_eq!(result.content, [Content::text("Hello, Ada!")]);
-//! # }
-//! ```
+//! The client of a test: what it answers, and what it was told.
 
-use crate::abi::foreign::{FfiFuture, ROption, RSlice, RStr, RVec, TD_Opaque};
-use crate::abi::{CallApi, CallContext, Failure, HostApi, HostObject, Outcome, Reply, failure, into_foreign, op};
-use crate::adapter::Adapter;
-use crate::content::{Completion, Prompt, ResourceResult, ToolResult};
-use crate::context::{Client, Context, LogLevel};
-use crate::error::{Error, Result};
-use crate::host::Host;
-use crate::manifest::Manifest;
-use crate::plugin::Plugin;
-use serde::de::DeserializeOwned;
+use crate::abi::foreign::{FfiFuture, ROption, RSlice, RStr, RVec};
+use crate::abi::{CallApi, Failure, HostApi, Reply, failure, into_foreign, op};
+use crate::context::{Client, LogLevel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, PoisonError};
-use tokio::runtime::Runtime;
-
-/// A started plugin.
-pub struct Kit<P: Plugin> {
-    adapter: Adapter<P>,
-}
+use std::sync::{Arc, PoisonError};
 
 /// What the client answers to each key, and what it was told.
 #[derive(Clone, Default)]
@@ -261,81 +219,5 @@ impl CallApi for Script {
             _ => return ROption::RNone,
         };
         ROption::RSome(answer.to_string().into_bytes().into())
-    }
-}
-
-/// Waits for pending outcomes.
-static WAITING: LazyLock<Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().expect("a test can have a runtime"));
-
-impl<P: Plugin> Kit<P> {
-    /// Starts the plugin with a configuration.
-    ///
-    /// # Errors
-    /// What the plugin's start gives.
-    pub fn start(config: Value) -> Result<Self> {
-        let host = Host::new(HostObject::from_value(Script::new(), TD_Opaque));
-        Ok(Self { adapter: Adapter::start(host, config.to_string().as_bytes())? })
-    }
-
-    /// What the plugin offers.
-    #[must_use]
-    pub fn manifest(&self) -> Manifest {
-        self.adapter.manifest()
-    }
-
-    /// Calls a tool.
-    ///
-    /// # Errors
-    /// Errors of the request; what the tool itself reports is in the result.
-    pub fn tool(&self, name: &str, arguments: Value, script: &Script) -> Result<ToolResult> {
-        self.run(op::TOOL, name, &arguments, script)
-    }
-
-    /// Reads a resource.
-    ///
-    /// # Errors
-    /// What the plugin gives.
-    pub fn resource(&self, uri: &str, script: &Script) -> Result<ResourceResult> {
-        self.run(op::RESOURCE, uri, &Value::Null, script)
-    }
-
-    /// Expands a prompt.
-    ///
-    /// # Errors
-    /// What the plugin gives.
-    pub fn prompt(&self, name: &str, arguments: Value, script: &Script) -> Result<Prompt> {
-        self.run(op::PROMPT, name, &arguments, script)
-    }
-
-    /// Completes an argument of a prompt.
-    ///
-    /// # Errors
-    /// What the plugin gives.
-    pub fn complete_prompt(&self, prompt: &str, argument: &str, typed: &str) -> Result<Completion> {
-        let payload = json!({"kind": "prompt", "argument": argument, "value": typed});
-        self.run(op::COMPLETE, prompt, &payload, &Script::new())
-    }
-
-    /// Completes a parameter of a template.
-    ///
-    /// # Errors
-    /// What the plugin gives.
-    pub fn complete_template(&self, template: &str, parameter: &str, typed: &str) -> Result<Completion> {
-        let payload = json!({"kind": "template", "argument": parameter, "value": typed});
-        self.run(op::COMPLETE, template, &payload, &Script::new())
-    }
-
-    fn run<T: DeserializeOwned>(&self, op: &str, name: &str, payload: &Value, script: &Script) -> Result<T> {
-        let payload = if payload.is_null() { String::new() } else { payload.to_string() };
-        let context = Context::new(CallContext::from_value(script.clone(), TD_Opaque));
-        let reply = match self.adapter.run(op, name, payload.as_bytes(), context) {
-            Outcome::Ready(reply) => reply,
-            Outcome::Pending(future) => WAITING.block_on(future),
-        };
-        match reply {
-            Reply::ROk(bytes) => Ok(serde_json::from_slice(&bytes)?),
-            Reply::RErr(failure) => Err(Error::from(failure)),
-        }
     }
 }

@@ -1,0 +1,180 @@
+//! The author's side: a new plugin, its own tests, and a plugin that is served while it is written.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use mcp_host_tests::{Host, Http, artifact, call, eventually, repository, request, target, text};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tempfile::TempDir;
+
+/// Where new plugins are built: what they have in common is built once.
+fn shared_target() -> PathBuf {
+    target().join("author")
+}
+
+/// Has the host write a new plugin.
+#[track_caller]
+fn new_plugin(folder: &Path, name: &str, template: &str) -> PathBuf {
+    let path = folder.join(name);
+    let made = Command::new(artifact("mcp-host"))
+        .arg("new")
+        .arg(&path)
+        .args(["--template", template, "--path"])
+        .arg(repository().join("plugin-api"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(made.stdout).unwrap();
+    assert!(told.starts_with(&format!("created plugin '{name}' in {}\n", path.display())), "{told}{:?}", made.stderr);
+    // The versions that everything here is built with.
+    fs::copy(repository().join("Cargo.lock"), path.join("Cargo.lock")).unwrap();
+    path
+}
+
+fn cargo(plugin: &Path, words: &[&str]) -> Output {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(words).current_dir(plugin).env("CARGO_TARGET_DIR", shared_target()).env_remove("UPDATE_DEFINITIONS");
+    cargo.output().unwrap()
+}
+
+#[track_caller]
+fn cargo_passes(plugin: &Path, words: &[&str]) -> String {
+    let Output { status, stdout, stderr } = cargo(plugin, words);
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "cargo {words:?}\n{stdout}\n{stderr}");
+    stdout
+}
+
+#[test]
+fn every_template_builds_and_passes_its_own_tests() {
+    let folder = TempDir::new().unwrap();
+    for template in ["tool", "resource", "prompt", "task", "app"] {
+        let plugin = new_plugin(folder.path(), &format!("my-{template}"), template);
+        let told = cargo_passes(&plugin, &["test"]);
+        for test in ["the_library_", "clients_are_told_what_was_reviewed ... ok"] {
+            assert!(told.contains(test), "{told}");
+        }
+        cargo_passes(&plugin, &["fmt", "--check"]);
+        cargo_passes(&plugin, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
+    }
+}
+
+#[test]
+fn a_changed_definition_fails_the_plugins_own_test_and_is_written_on_demand() {
+    let folder = TempDir::new().unwrap();
+    let plugin = new_plugin(folder.path(), "changed", "tool");
+    let source = plugin.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    fs::write(&source, text.replace("Greets someone by name.", "Greets someone warmly.")).unwrap();
+    let failed = cargo(&plugin, &["test", "--test", "plugin"]);
+    let told = String::from_utf8_lossy(&failed.stdout).into_owned();
+    assert!(!failed.status.success());
+    assert!(told.contains("-      \"description\": \"Greets someone by name.\","), "{told}");
+    assert!(told.contains("+      \"description\": \"Greets someone warmly.\","), "{told}");
+    let mut update = Command::new(env!("CARGO"));
+    update.args(["test", "--test", "plugin"]).current_dir(&plugin);
+    update.env("CARGO_TARGET_DIR", shared_target()).env("UPDATE_DEFINITIONS", "1");
+    assert!(update.output().unwrap().status.success());
+    cargo_passes(&plugin, &["test", "--test", "plugin"]);
+}
+
+#[test]
+fn nothing_is_made_over_what_is_there() {
+    let folder = TempDir::new().unwrap();
+    let plugin = new_plugin(folder.path(), "once", "tool");
+    let again = Command::new(artifact("mcp-host")).arg("new").arg(&plugin).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert_eq!(told, format!("mcp-host: {} is not empty: nothing is written over\n", plugin.display()));
+    let bad = Command::new(artifact("mcp-host")).args(["new", "/tmp/Bad Name"]).output().unwrap();
+    let told = String::from_utf8(bad.stderr).unwrap();
+    assert!(told.ends_with("; 'bad-name' would do\n"), "{told}");
+}
+
+/// A host that serves a plugin while it is written.
+#[track_caller]
+fn dev(plugin: &Path) -> Host {
+    // What takes long is done before anything waits.
+    cargo_passes(plugin, &["build"]);
+    let mut command = Command::new(artifact("mcp-host"));
+    command.arg("dev").arg(plugin).args(["--http", "127.0.0.1:0"]);
+    command.env("CARGO_TARGET_DIR", shared_target()).env_remove("MCP_HOST_LOG").env_remove("RUST_BACKTRACE");
+    Host::with(&[]).serve_http_with(command)
+}
+
+fn greeting(client: &Http, id: u64) -> String {
+    text(&client.ask(&call(id, "greet", json!({"name": "Ada"})))).to_owned()
+}
+
+/// Saves a source with something replaced.
+fn save(plugin: &Path, from: &str, to: &str) {
+    let source = plugin.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    assert!(text.contains(from), "{from} is not in\n{text}");
+    fs::write(source, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_saved_change_is_live_and_no_call_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let plugin = new_plugin(folder.path(), "live", "tool");
+    let host = dev(&plugin);
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    assert_eq!(greeting(&client, 1), "Hello, Ada!");
+    let (over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = host.http();
+                client.initialize("2025-11-25");
+                while !over.load(Ordering::Relaxed) {
+                    let told = greeting(&client, 1);
+                    assert!(["Hello, Ada!", "Bonjour, Ada!"].contains(&told.as_str()), "{told}");
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        save(&plugin, "format!(\"Hello, {name}!\")", "format!(\"Bonjour, {name}!\")");
+        eventually("the change to be live", || (greeting(&client, 2) == "Bonjour, Ada!").then_some(()));
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(calls.load(Ordering::Relaxed) > 0);
+    assert!(host.log().contains("tool greet "), "a line for each call:\n{}", host.log());
+    // A mistake: cargo's words, and what there was before.
+    save(&plugin, "async fn greet", "asyn fn greet");
+    host.wait_for_log("the build failed: what was built last goes on being served");
+    assert!(host.log().contains("expected one of `!` or `::`, found keyword `fn`"), "{}", host.log());
+    assert_eq!(greeting(&client, 3), "Bonjour, Ada!");
+    // Mended, with one tool more: clients hear that the list has changed.
+    let mut news = client.get_stream(None);
+    save(
+        &plugin,
+        "asyn fn greet",
+        "async fn part(&self) -> &'static str { \"Adieu\" }\n    /// Greets.\n    #[tool]\n    async fn greet",
+    );
+    assert_eq!(news.next_message()["method"], "notifications/tools/list_changed");
+    let list = client.ask(&request(4, "tools/list", json!({})));
+    let names: Vec<_> = list["result"]["tools"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
+    assert_eq!(names, ["part", "greet"]);
+    assert_eq!(text(&client.ask(&call(5, "part", json!({})))), "Adieu");
+    host.wait_for_log("tool part ");
+}
+
+#[test]
+fn a_folder_without_plugins_is_told() {
+    let folder = TempDir::new().unwrap();
+    let told = |folder: &Path| {
+        let failed = Command::new(artifact("mcp-host")).arg("dev").arg(folder).output().unwrap();
+        assert_eq!(failed.status.code(), Some(1));
+        String::from_utf8(failed.stderr).unwrap()
+    };
+    assert!(told(folder.path()).contains("has no Cargo.toml, and no folder in it has one"), "{}", told(folder.path()));
+    fs::create_dir(folder.path().join("src")).unwrap();
+    fs::write(folder.path().join("src/lib.rs"), "").unwrap();
+    let manifest = "[package]\nname = \"x\"\nedition = \"2024\"\n";
+    fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    assert!(told(folder.path()).contains("no crate in"), "{}", told(folder.path()));
+}
