@@ -3,14 +3,15 @@
 //! The rooms, from the bottom up: `wire`, `rt`, `outlet` and `telemetry` know nothing of MCP; `protocol` and `call` say
 //! what a request is; `registry`, `session`, `replay` and `admit` remember; `dispatch`, `plugin` and `skill` act, and meet
 //! only at the registry;
-//! `serve` orders the steps; `transport` moves bytes; `config`, `app` and `cli` put it all together, and `scaffold` and
-//! `workshop` help authors to begin and to go on. Which room may know
+//! `serve` orders the steps; `transport` moves bytes; `config`, `app` and `cli` put it all together, `scaffold` and
+//! `workshop` help authors to begin and to go on, and `clients` the host into clients. Which room may know
 //! which is held by `tests/arch`.
 
 pub mod admit;
 pub mod app;
 pub mod call;
 pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod dispatch;
 pub mod outlet;

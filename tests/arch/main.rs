@@ -27,6 +27,7 @@ const LAYERS: &[(u8, &str)] = &[
     (5, "serve"),
     (6, "transport"),
     (6, "scaffold"),
+    (6, "clients"),
     (6, "workshop"),
     (7, "config"),
     (7, "app"),

@@ -2,6 +2,7 @@
 
 mod approve;
 mod call;
+mod client;
 mod dev;
 mod new;
 mod output;
@@ -60,6 +61,11 @@ enum Command {
         arguments: String,
         #[command(flatten)]
         show: ShowArgs,
+    },
+    /// Put the host into the configuration of MCP clients, and take it out.
+    Client {
+        #[command(subcommand)]
+        command: client::ClientCommand,
     },
     /// Work with what the host knows of plugins from one start to the next.
     Plugins {
@@ -197,6 +203,7 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
         None => serve(cli.serve, output).await,
         Some(Command::Serve(args)) => serve(args, output).await,
         Some(Command::New(args)) => done(new::new(args, &mut output)),
+        Some(Command::Client { command }) => done(client::client(command, &mut output)),
         Some(Command::Dev(args)) => dev::dev(args, output).await,
         Some(Command::List(args)) => match load(args.source, "warn").await {
             Ok(app) => {

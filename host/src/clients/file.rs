@@ -1,0 +1,189 @@
+//! A client's file, replaced whole, with a copy of what was there.
+
+use super::edit::{put, read};
+use super::{Client, Edit, EditError, Server, ServerName, find, install, remove};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What is to be done to a client's file.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// Put a server in.
+    Install(&'a ServerName, &'a Server),
+    /// Take a server out.
+    Remove(&'a ServerName),
+}
+
+/// Why a file is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("{} cannot be read", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// It cannot be written.
+    #[error("{} cannot be written", .0.display())]
+    Unwritable(PathBuf, #[source] io::Error),
+    /// What is in it cannot be changed.
+    #[error("{}", .0.display())]
+    NotChanged(PathBuf, #[source] EditError),
+}
+
+/// A change of a file that is worked out and not made.
+#[derive(Debug)]
+pub struct Pending {
+    /// The file.
+    pub file: PathBuf,
+    /// What is in it; nothing where there is none.
+    pub before: Option<String>,
+    /// What is to be in it; nothing where it is to go.
+    pub after: Option<String>,
+    /// What is in it then keeps the server from being used.
+    pub objection: Option<String>,
+    /// Whether the change takes back exactly what was done once.
+    restores: bool,
+}
+
+/// Works a change out. A link is followed: the file that it leads to is the one that changes.
+///
+/// # Errors
+/// See [`FileError`].
+pub fn apply(client: Client, file: &Path, change: Change<'_>) -> Result<Pending, FileError> {
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let before = read_text(&file)?;
+    let text = before.as_deref().unwrap_or_default();
+    let failed = |error| FileError::NotChanged(file.clone(), error);
+    let mut restores = false;
+    let after = match change {
+        Change::Install(name, server) => match install(client, text, name, server).map_err(failed)? {
+            Edit::Unchanged => before.clone(),
+            Edit::Changed(text) => Some(text),
+        },
+        Change::Remove(name) => match remove(client, text, name).map_err(failed)? {
+            Edit::Unchanged => before.clone(),
+            Edit::Changed(without) => match original(client, &file, text, name)? {
+                Some(original) => {
+                    restores = true;
+                    original
+                }
+                None => Some(without),
+            },
+        },
+    };
+    let objection = match (&after, change) {
+        (Some(text), Change::Install(name, _)) => client.objection(&read(client, text).map_err(failed)?, name),
+        _ => None,
+    };
+    Ok(Pending { file, before, after, objection, restores })
+}
+
+/// What was in a file before a server was put in, if nothing has been changed since: then it comes back as it was. The inner
+/// nothing is a file that was not there.
+fn original(client: Client, file: &Path, text: &str, name: &ServerName) -> Result<Option<Option<String>>, FileError> {
+    let failed = |error| FileError::NotChanged(file.to_owned(), error);
+    let servers = find(client, text).map_err(failed)?;
+    let Some(entry) = servers.into_iter().find(|found| found.name == name.as_str()).map(|found| found.entry) else {
+        return Ok(None);
+    };
+    let leads_here = |copy: &str, entry: &Value| {
+        let is_without = find(client, copy).is_ok_and(|all| all.iter().all(|found| found.name != name.as_str()));
+        is_without && put(client, copy, name, entry).is_ok_and(|edit| edit == Edit::Changed(text.to_owned()))
+    };
+    // A copy that cannot be read is as good as none.
+    match read_text(&backup(file)).ok().flatten() {
+        Some(copy) if leads_here(&copy, &entry) => Ok(Some(Some(copy))),
+        None if leads_here("", &entry) => Ok(Some(None)),
+        _ => Ok(None),
+    }
+}
+
+impl Pending {
+    /// Whether anything is to change.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// The difference, as a patch; empty where nothing is to change.
+    #[must_use]
+    pub fn difference(&self) -> String {
+        let (before, after) = (self.before.as_deref().unwrap_or_default(), self.after.as_deref().unwrap_or_default());
+        let name = |text: &Option<String>| match text {
+            Some(_) => self.file.display().to_string(),
+            None => "/dev/null".to_owned(),
+        };
+        let lines = similar::TextDiff::from_lines(before, after);
+        lines.unified_diff().header(&name(&self.before), &name(&self.after)).to_string()
+    }
+
+    /// Makes the change; gives the copy of what was there, if there is one.
+    ///
+    /// # Errors
+    /// See [`FileError`]. The file is as it was then.
+    ///
+    /// # Blocking
+    /// Reads and writes files.
+    pub fn make(&self) -> Result<Option<PathBuf>, FileError> {
+        let failed = |path: &Path, error| FileError::Unwritable(path.to_owned(), error);
+        if !self.is_change() {
+            return Ok(None);
+        }
+        // Clients write this file too: what they wrote meanwhile is not lost.
+        if read_text(&self.file)? != self.before {
+            let error = io::Error::other("it has just been changed by somebody else; try again");
+            return Err(failed(&self.file, error));
+        }
+        let copy = backup(&self.file);
+        let mut kept = None;
+        if let Some(before) = &self.before
+            && !self.restores
+        {
+            replace(&copy, before, &self.file).map_err(|error| failed(&copy, error))?;
+            kept = Some(copy.clone());
+        }
+        match &self.after {
+            Some(after) => replace(&self.file, after, &self.file).map_err(|error| failed(&self.file, error))?,
+            None => fs::remove_file(&self.file).map_err(|error| failed(&self.file, error))?,
+        }
+        if self.restores {
+            // Nothing is left to go back to. Where it stays, it does no harm.
+            let _ = fs::remove_file(&copy);
+        }
+        Ok(kept)
+    }
+}
+
+/// The text of a file; nothing where there is none.
+fn read_text(file: &Path) -> Result<Option<String>, FileError> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::Unreadable(file.to_owned(), error)),
+    }
+}
+
+/// Where the copy of a file lies.
+fn backup(file: &Path) -> PathBuf {
+    let mut name: OsString = file.file_name().unwrap_or_default().to_owned();
+    name.push(".before-mcp-host");
+    file.with_file_name(name)
+}
+
+/// Replaces a file in one step. It may be read by whom `like` may be read by: there may be secrets in it.
+fn replace(file: &Path, text: &str, like: &Path) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut half = tempfile::Builder::new().prefix(".mcp-host-").tempfile_in(folder)?;
+    half.write_all(text.as_bytes())?;
+    match fs::metadata(like) {
+        Ok(known) => half.as_file().set_permissions(known.permissions())?,
+        #[cfg(unix)]
+        Err(_) => half.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?,
+        #[cfg(not(unix))]
+        Err(_) => {}
+    }
+    half.as_file().sync_all()?;
+    half.persist(file).map(|_| ()).map_err(|error| error.error)
+}
