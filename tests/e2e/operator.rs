@@ -4,7 +4,8 @@
 
 use mcp_host_tests::{Host, HostBuilder, call, request, text};
 use serde_json::{Value, json};
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Output, Stdio};
 
 fn run(builder: &HostBuilder, words: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = builder.command(words).output().unwrap();
@@ -28,11 +29,52 @@ fn a_tool_is_called_from_the_command_line() {
 }
 
 #[test]
+fn arguments_are_words_json_or_a_file() {
+    let builder = Host::with(&["everything", "hello"]);
+    assert_eq!(run(&builder, &["call", "greet", "name=42"]).1, "Hello, 42!\n");
+    assert_eq!(run(&builder, &["call", "add", "a=2", "b=40"]).1, "42\n");
+    let file = builder.folder_path().join("arguments.json");
+    std::fs::write(&file, r#"{"name": "file"}"#).unwrap();
+    assert_eq!(run(&builder, &["call", "greet", &format!("@{}", file.display())]).1, "Hello, file!\n");
+    let mut piped = builder.command(&["call", "greet", "-"]);
+    let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(br#"{"name": "pipe"}"#).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"Hello, pipe!\n");
+    let (code, told, error) = run(&builder, &["call", "greet", "nam=x"]);
+    assert_eq!((code, told.as_str()), (1, ""));
+    let expected = "mcp-host: the arguments do not fit tool 'greet': there is no argument 'nam'; did you mean 'name'?; \
+                    'name' is missing\n'greet' takes:\n  name  string  required\n";
+    assert_eq!(error, expected);
+    assert!(run(&builder, &["call", "add", "a=x", "b=1"]).2.contains("'a': value is not of type"));
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let builder = Host::with(&["hello"]);
+    // A terminal as Python makes one.
+    let on_terminal = |environment: &[(&str, &str)]| {
+        let words = builder.command(&["list"]);
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]).arg(words.get_program());
+        python.args(words.get_args()).env_remove("NO_COLOR").env("TERM", "xterm");
+        let output = python.envs(environment.iter().copied()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = on_terminal(&[]);
+    assert!(told.contains("\u{1b}[1mhello\u{1b}[0m 1.0.0 (\u{1b}[32mready\u{1b}[0m"), "{told:?}");
+    for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let told = on_terminal(&[plain]);
+        assert!(told.contains("hello 1.0.0 (ready") && !told.contains('\u{1b}'), "{told:?}");
+    }
+    assert!(!run(&builder, &["list"]).1.contains('\u{1b}'));
+}
+
+#[test]
 fn plugins_are_listed_and_checked() {
     let builder = Host::with(&["everything", "hello"]);
     let (code, told, _) = run(&builder, &["list"]);
     assert_eq!(code, 0);
-    assert!(told.contains("hello 1.0.0 (ready, in-process)\n  tool      greet"), "{told}");
+    assert!(told.contains("hello 1.0.0 (ready, in-process)\n  tool  greet  Greets someone by name.\n"), "{told}");
     let (_, told, _) = run(&builder, &["list", "--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["tools"].as_array().unwrap().last().unwrap()["name"], "greet");

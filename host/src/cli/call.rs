@@ -1,10 +1,10 @@
 //! One call from the command line: the way of every call, with nobody on the other side.
 
+use super::arguments;
 use crate::app::App;
 use crate::call::{AskError, AskFuture, Asked, Call, Deadline, LogMessage, Peer, Progress};
 use crate::dispatch::{Beginning, Incoming, Outcome, Resolution, TaskWish};
 use crate::protocol::{Ask, AskRequest, ClientProfile, Dialect, Method, RequestMeta};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::sync::Arc;
@@ -45,13 +45,19 @@ impl Peer for Terminal {
     }
 }
 
-/// Calls a tool with arguments that are a JSON object.
+/// Calls a tool with arguments in words.
 ///
 /// # Errors
 /// What went wrong, for people.
-pub(super) async fn call(app: &App, tool: &str, arguments: &str) -> Result<Value, String> {
-    let arguments: &RawValue =
-        serde_json::from_str(arguments).map_err(|error| format!("the arguments are not JSON: {error}"))?;
+pub(super) async fn call(app: &App, tool: &str, words: &[String]) -> Result<Value, String> {
+    // A tool that is not there is told of by whoever finds it.
+    let arguments = match app.dispatcher.registry().snapshot().tool(tool) {
+        Some(known) => {
+            let schema = serde_json::from_str(known.definition.input_schema.get()).unwrap_or_default();
+            arguments::read(tool, &schema, words)?
+        }
+        None => json!({}),
+    };
     let params = serde_json::value::to_raw_value(&json!({"name": tool, "arguments": arguments}))
         .map_err(|error| error.to_string())?;
     let begin = |beginning: Beginning<'_>| {

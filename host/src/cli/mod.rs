@@ -1,6 +1,7 @@
 //! The command line: words in, an exit code out. What is done is done elsewhere.
 
 mod approve;
+mod arguments;
 mod call;
 mod client;
 mod dev;
@@ -56,9 +57,9 @@ enum Command {
     Call {
         /// The tool.
         tool: String,
-        /// Its arguments, a JSON object.
-        #[arg(default_value = "{}")]
-        arguments: String,
+        /// Its arguments: key=value of the types that its schema says (a key again makes a list), key:=JSON; or one JSON
+        /// object, @FILE with one, or - for one on standard input.
+        arguments: Vec<String>,
         #[command(flatten)]
         show: ShowArgs,
     },

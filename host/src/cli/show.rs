@@ -1,6 +1,6 @@
 //! What the commands print.
 
-use super::output::Output;
+use super::output::{Output, Tone};
 use crate::app::{App, plugins};
 use crate::plugin::{Digest, visible};
 use mcp_plugin_api::abi::Metadata;
@@ -42,32 +42,32 @@ pub(super) fn list(app: &App, as_json: bool, output: &mut Output) -> io::Result<
     for plugin in &plugins {
         let version = plugin.version.as_deref().unwrap_or("-");
         let place = plugin.isolation.map_or_else(String::new, |isolation| format!(", {isolation}"));
-        output.line(&format!("{} {version} ({}{place})", plugin.name, plugin.state))?;
+        let tone = if plugin.state == "ready" { Tone::Good } else { Tone::Bad };
+        let (name, state) = (output.toned(Tone::Heading, &plugin.name), output.toned(tone, plugin.state));
+        output.line(&format!("{name} {version} ({state}{place})"))?;
         let wanted = plugin.not_granted.iter().map(|want| format!("wants, and is not granted: {want}"));
         let loose = plugin.not_enforced.iter().map(|what| format!("not enforced: {what}"));
         for told in plugin.reason.iter().cloned().chain(wanted).chain(loose) {
             output.line(&format!("  {told}"))?;
         }
         let mine = |place: &crate::registry::Place| *place.plugin == *plugin.name && plugin.state == "ready";
-        for tool in snapshot.tools().iter().filter(|it| mine(&it.place)) {
-            output.line(&line("tool", &tool.name, tool.definition.description.as_deref()))?;
-        }
-        for it in snapshot.resources().iter().filter(|it| mine(&it.place)) {
-            output.line(&line("resource", &it.definition.uri, it.definition.description.as_deref()))?;
-        }
-        for it in snapshot.templates().iter().filter(|it| mine(&it.place)) {
-            output.line(&line("template", &it.definition.uri_template, it.definition.description.as_deref()))?;
-        }
-        for it in snapshot.prompts().iter().filter(|it| mine(&it.place)) {
-            output.line(&line("prompt", &it.name, it.definition.description.as_deref()))?;
-        }
+        let tools = snapshot.tools().iter().filter(|it| mine(&it.place));
+        let tools = tools.map(|it| row("tool", &it.name, it.definition.description.as_deref()));
+        let resources = snapshot.resources().iter().filter(|it| mine(&it.place));
+        let resources = resources.map(|it| row("resource", &it.definition.uri, it.definition.description.as_deref()));
+        let templates = snapshot.templates().iter().filter(|it| mine(&it.place));
+        let templates =
+            templates.map(|it| row("template", &it.definition.uri_template, it.definition.description.as_deref()));
+        let prompts = snapshot.prompts().iter().filter(|it| mine(&it.place));
+        let prompts = prompts.map(|it| row("prompt", &it.name, it.definition.description.as_deref()));
+        output.rows(tools.chain(resources).chain(templates).chain(prompts))?;
     }
-    problems.iter().try_for_each(|problem| output.line(&format!("problem: {problem}")))
+    problems.iter().try_for_each(|problem| output.line(&format!("{} {problem}", output.toned(Tone::Bad, "problem:"))))
 }
 
-fn line(kind: &str, name: &str, description: Option<&str>) -> String {
+fn row(kind: &str, name: &str, description: Option<&str>) -> [String; 3] {
     let first = description.and_then(|text| text.lines().next()).unwrap_or_default();
-    visible(format!("  {kind:<9} {name:<40} {first}").trim_end())
+    [kind.to_owned(), visible(name), visible(first)]
 }
 
 /// Whether everything is as it should be.
@@ -84,7 +84,8 @@ pub(super) fn check(app: &App, as_json: bool, output: &mut Output) -> (io::Resul
         output.line(&format!("{}: {}{reason}", plugin.name, plugin.state))
     });
     let told = told.and_then(|()| problems.iter().try_for_each(|problem| output.line(&format!("problem: {problem}"))));
-    (told.and_then(|()| output.line(if healthy { "ok" } else { "not ok" })), healthy)
+    let verdict = if healthy { output.toned(Tone::Good, "ok") } else { output.toned(Tone::Bad, "not ok") };
+    (told.and_then(|()| output.line(&verdict)), healthy)
 }
 
 /// What a plugin's file says of itself.
@@ -94,13 +95,15 @@ pub(super) fn metadata(metadata: &Metadata, digest: Digest, as_json: bool, outpu
     if as_json {
         return output.json(&value);
     }
-    let members = value.as_object().into_iter().flatten();
-    members.into_iter().filter(|(key, _)| *key != "wants").try_for_each(|(key, value)| {
+    let members = value.as_object().into_iter().flatten().filter(|(key, _)| *key != "wants");
+    let rows = members.map(|(key, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        output.line(&format!("{key:<12} {}", visible(&text)))
-    })?;
+        [key.clone(), visible(&text)]
+    });
     // What is to be granted in the configuration.
-    metadata.wants.iter().try_for_each(|want| output.line(&format!("{:<12} {}", "wants", visible(want))))
+    let wants = metadata.wants.iter().map(|want| ["wants".to_owned(), visible(want)]);
+    output.line(&output.toned(Tone::Heading, &visible(&metadata.name)))?;
+    output.rows(rows.chain(wants))
 }
 
 /// The result of a tool: its text for people, all of it for programs.
