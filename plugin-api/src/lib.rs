@@ -31,7 +31,7 @@
 //! Arguments are any type with `Deserialize` and `JsonSchema`, such as one with [`#[model]`](macro@model); `Option` makes one optional, `#[default(3)]` gives it a
 //! value. `&Context` gives access to progress, logs, cancellation and [questions to the user](Context::elicit). A tool
 //! gives text, [`Content`], a [`ToolResult`], or any type with `Serialize` and `JsonSchema`, which becomes a structured
-//! result with its schema; and any of these in a [`Result`], whose error the model reads.
+//! result with its schema; a [`Structured`] is one with words of its own; and any of these in a [`Result`], whose error the model reads.
 
 #![warn(missing_docs)]
 
@@ -70,7 +70,7 @@ pub use error::{Error, Result};
 pub use host::Host;
 pub use manifest::ResourceDefinition as Resource;
 pub use mcp_plugin_macros::{model, plugin};
-pub use output::{IntoCompletion, IntoContents, IntoPrompt, IntoToolResult};
+pub use output::{IntoCompletion, IntoContents, IntoPrompt, IntoToolResult, Structured};
 pub use {schemars, serde, serde_json, tracing};
 
 /// Arguments as one type of your own: `fn search(&self, Args(query): Args<Query>)`.
@@ -81,7 +81,7 @@ pub struct Args<T>(pub T);
 pub mod prelude {
     pub use crate::{
         Answer, Args, Cache, Capability, Completion, Content, Contents, Context, Error, Field, Form, Host, LogLevel,
-        Message, Prompt, Question, Resource, Result, Role, Sampling, ToolResult, model, plugin,
+        Message, Prompt, Question, Resource, Result, Role, Sampling, Structured, ToolResult, model, plugin,
     };
 }
 

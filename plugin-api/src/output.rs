@@ -11,6 +11,40 @@ use std::marker::PhantomData;
 pub trait IntoToolResult {
     /// The result.
     fn into_tool_result(self) -> ToolResult;
+
+    /// The schema of its structured result, if it has one. Default: none.
+    fn output_schema() -> Option<Value> {
+        None
+    }
+}
+
+/// A structured result with words of its own: `T` is what programs read, by its schema, the text is what the model reads.
+/// Without this, the text is the same data as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Structured<T> {
+    text: String,
+    value: Value,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Serialize> Structured<T> {
+    /// Data, and what is said of it.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn new(text: impl Into<String>, value: &T) -> Result<Self> {
+        Ok(Self { text: text.into(), value: serde_json::to_value(value)?, of: PhantomData })
+    }
+}
+
+impl<T: JsonSchema> IntoToolResult for Structured<T> {
+    fn into_tool_result(self) -> ToolResult {
+        ToolResult { structured_content: Some(self.value), ..ToolResult::new().with_text(self.text) }
+    }
+
+    fn output_schema() -> Option<Value> {
+        Some(crate::schema::of::<T>())
+    }
 }
 
 impl IntoToolResult for ToolResult {
@@ -163,13 +197,15 @@ pub trait ViaContent<T> {
     /// # Errors
     /// Never.
     fn tool_result(&self, value: T) -> Result<ToolResult>;
-    /// The schema of the structured result: none.
-    fn output_schema(&self) -> Option<Value> {
-        None
-    }
+    /// The schema of the structured result, if there is one.
+    fn output_schema(&self) -> Option<Value>;
 }
 
 impl<T: IntoToolResult> ViaContent<T> for Probe<T> {
+    fn output_schema(&self) -> Option<Value> {
+        T::output_schema()
+    }
+
     fn tool_result(&self, value: T) -> Result<ToolResult> {
         Ok(value.into_tool_result())
     }
