@@ -3,10 +3,11 @@
 use super::Fetch;
 use mcp_plugin_api::serde_json::{Value, json};
 use mcp_plugin_api::testing::{Kit, Script};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const PAGE: &str = r#"<!DOCTYPE html>
 <html><head><title>Test Page</title><style>p{color:red}</style><script>var x=1;</script></head>
@@ -46,7 +47,7 @@ impl Site {
         let mut whole =
             format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).into_bytes();
         whole.extend(body);
-        self.pages.lock().unwrap().insert(path.to_owned(), whole);
+        self.pages.lock().insert(path.to_owned(), whole);
         self
     }
 
@@ -56,7 +57,7 @@ impl Site {
 
     /// What was asked for, with who asked.
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+        std::mem::take(&mut *self.asked.lock())
     }
 }
 
@@ -72,9 +73,9 @@ fn answer(mut stream: TcpStream, pages: &Mutex<HashMap<String, Vec<u8>>>, asked:
             agent = value.split(';').next().unwrap().to_owned();
         }
     }
-    asked.lock().unwrap().push(format!("{path} {agent}"));
+    asked.lock().push(format!("{path} {agent}"));
     let missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
-    let page = pages.lock().unwrap().get(&path).cloned().unwrap_or(missing);
+    let page = pages.lock().get(&path).cloned().unwrap_or(missing);
     let _ = stream.write_all(&page);
 }
 
