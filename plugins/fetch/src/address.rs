@@ -53,8 +53,10 @@ fn inner(address: Ipv6Addr) -> Option<Ipv4Addr> {
     };
     match parts {
         // Mapped; translated, with the prefix that everybody knows; 6to4.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(of(high, low)),
-        [0x2002, high, low, ..] => Some(of(high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(of(high, low))
+        }
+
         _ => None,
     }
 }
