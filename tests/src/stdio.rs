@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{ChildStdin, ChildStdout};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio as Piped};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -10,6 +10,17 @@ use std::time::Duration;
 pub struct Stdio {
     input: Option<ChildStdin>,
     lines: Receiver<String>,
+    /// The server, where this has started it.
+    server: Option<Child>,
+}
+
+impl Drop for Stdio {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,7 +35,18 @@ impl Stdio {
                 }
             }
         });
-        Self { input: Some(input), lines }
+        Self { input: Some(input), lines, server: None }
+    }
+
+    /// Starts a server that speaks over its standard input and output, and gives a client of it, with which it ends.
+    #[track_caller]
+    #[must_use]
+    pub fn start(mut server: Command) -> Self {
+        server.stdin(Piped::piped()).stdout(Piped::piped()).stderr(Piped::null());
+        let mut child = server.spawn().unwrap_or_else(|error| panic!("{server:?}: {error}"));
+        let mut client = Self::new(child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        client.server = Some(child);
+        client
     }
 
     /// Sends bytes as they are.

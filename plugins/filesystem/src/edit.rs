@@ -6,7 +6,7 @@ use similar::TextDiff;
 /// One piece to replace.
 #[model]
 #[derive(Debug)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Edit {
     /// The piece as it is in the file, with enough around it to be there only once.
     old_text: String,
@@ -20,7 +20,7 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String> {
     for (index, edit) in edits.iter().enumerate() {
         let number = index + 1;
         if edit.old_text.is_empty() {
-            return Err(Error::invalid_arguments(format!("edit {number}: 'old_text' is empty")));
+            return Err(Error::invalid_arguments(format!("edit {number}: 'oldText' is empty")));
         }
         // Files with other line ends are met half-way: the file's own are kept.
         let crlf = text.contains("\r\n") && !edit.old_text.contains('\r');
@@ -28,7 +28,7 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String> {
         let old = own(&edit.old_text);
         match text.matches(&old).count() {
             1 => text = text.replacen(&old, &own(&edit.new_text), 1),
-            0 => return Err(Error::new(format!("edit {number}: the file does not have this text; read it again"))),
+            0 => return Err(Error::new(format!("Could not find exact match for edit:\n{}", edit.old_text))),
             many => {
                 return Err(Error::new(format!(
                     "edit {number}: the file has this text {many} times; give more around it"
@@ -39,7 +39,18 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String> {
     Ok(text)
 }
 
-/// The difference, as `diff -u` writes it.
+/// The difference, as `diff -u` writes it, fenced for whoever shows Markdown.
 pub(crate) fn difference(path: &str, before: &str, after: &str) -> String {
-    TextDiff::from_lines(before, after).unified_diff().header(path, path).to_string()
+    const CONTEXT_LINES: usize = 4;
+    // What ends a line is no part of what a model edits.
+    let (before, after) = (before.replace("\r\n", "\n"), after.replace("\r\n", "\n"));
+    let difference = TextDiff::from_lines(&before, &after);
+    let hunks = difference.unified_diff().context_radius(CONTEXT_LINES).to_string();
+    let line = "=".repeat(67);
+    let text = format!("Index: {path}\n{line}\n--- {path}\toriginal\n+++ {path}\tmodified\n{hunks}");
+    let mut fence = "```".to_owned();
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    format!("{fence}diff\n{text}{fence}\n\n")
 }

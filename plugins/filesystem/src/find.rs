@@ -1,6 +1,5 @@
 //! Walking folders: entries, trees, searches. A walk is bounded, and ends when its call is cancelled.
 
-use crate::Entry;
 use crate::roots::Located;
 use cap_std::fs::{Dir, FileType};
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
@@ -23,6 +22,7 @@ pub(crate) struct Tree {
     /// Its name.
     name: String,
     /// `file`, `directory`, `symlink` or `other`.
+    #[serde(rename = "type")]
     kind: String,
     /// What is in it, of a folder.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,17 +41,45 @@ pub(crate) fn kind(file_type: FileType) -> &'static str {
     }
 }
 
+/// One entry of a folder.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    /// Its size in bytes, of a file.
+    pub(crate) size: Option<u64>,
+}
+
+impl Entry {
+    /// What stands before its name in lists.
+    pub(crate) fn mark(&self) -> &'static str {
+        if self.kind == "directory" { "[DIR]" } else { "[FILE]" }
+    }
+}
+
 /// The entries of a folder, sorted by name.
 pub(crate) fn entries(at: &Located<'_>) -> Result<Vec<Entry>> {
+    let told = |error| at.told(error);
     let mut entries = Vec::new();
-    for entry in at.folder().read_dir(at.path())? {
-        let entry = entry?;
-        let kind = kind(entry.file_type()?);
-        let size = if kind == "file" { entry.metadata().ok().map(|metadata| metadata.len()) } else { None };
-        entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind: kind.to_owned(), size });
+    for entry in at.folder().read_dir(at.path()).map_err(told)? {
+        let entry = entry.map_err(told)?;
+        let kind = kind(entry.file_type().map_err(told)?);
+        // Of a link, what it leads to, if that is inside.
+        let metadata = || at.folder().metadata(at.path().join(entry.file_name())).ok();
+        let size = if kind == "directory" { None } else { metadata().map(|metadata| metadata.len()) };
+        entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind, size });
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(entries)
+}
+
+/// A size for people: in steps of 1024.
+pub(crate) fn written_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+    let step = (1..UNITS.len()).rev().find(|step| bytes >> (10 * step) > 0).unwrap_or(0);
+    match step {
+        0 => format!("{bytes} B"),
+        _ => format!("{:.2} {}", bytes as f64 / 1024f64.powi(step as i32), UNITS[step]),
+    }
 }
 
 /// One walk: what it leaves out, and how far it may still go.
@@ -95,9 +123,9 @@ impl Walk<'_> {
         Ok(tree)
     }
 
-    fn search(&mut self, folder: &Dir, below: &Path, depth: usize, wanted: &mut dyn FnMut(&str, &Path)) -> Result<()> {
+    fn search(&mut self, folder: &Dir, below: &Path, depth: usize, wanted: &mut dyn FnMut(&Path)) -> Result<()> {
         for (name, path, file_type) in self.step(folder, below)? {
-            wanted(&name, &path);
+            wanted(&path);
             // A folder that cannot be entered does not stop the search.
             if file_type.is_dir()
                 && depth < MAX_DEPTH
@@ -112,18 +140,17 @@ impl Walk<'_> {
 
 /// Everything below a folder.
 pub(crate) fn tree(at: &Located<'_>, exclude: &GlobSet, ctx: &Context) -> Result<Vec<Tree>> {
-    let folder = at.folder().open_dir(at.path())?;
+    let folder = at.folder().open_dir(at.path()).map_err(|error| at.told(error))?;
     Walk { exclude, ctx, left: MAX_ENTRIES }.tree(&folder, Path::new(""), 0)
 }
 
-/// The paths below a folder that fit a glob.
+/// The paths below a folder that fit a glob, as they are seen from it.
 pub(crate) fn search(at: &Located<'_>, pattern: &str, exclude: &GlobSet, ctx: &Context) -> Result<Vec<String>> {
-    let by_path = pattern.contains('/');
     let pattern: GlobMatcher = glob(pattern)?.compile_matcher();
-    let folder = at.folder().open_dir(at.path())?;
+    let folder = at.folder().open_dir(at.path()).map_err(|error| at.told(error))?;
     let mut found = Vec::new();
-    let mut wanted = |name: &str, path: &Path| {
-        if if by_path { pattern.is_match(path) } else { pattern.is_match(name) } {
+    let mut wanted = |path: &Path| {
+        if pattern.is_match(path) {
             found.push(at.absolute(path));
         }
     };

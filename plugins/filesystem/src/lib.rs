@@ -8,7 +8,6 @@ mod find;
 mod roots;
 
 use edit::Edit;
-use find::Tree;
 use mcp_plugin_api::prelude::*;
 use parking_lot::Mutex;
 use roots::{Located, Roots};
@@ -41,30 +40,38 @@ fn default_max_bytes() -> u64 {
     10 * 1024 * 1024
 }
 
-/// One entry of a folder.
-#[model]
-#[derive(Debug, PartialEq)]
-pub struct Entry {
-    /// Its name.
-    pub(crate) name: String,
-    /// `file`, `directory`, `symlink` or `other`.
-    pub(crate) kind: String,
-    /// Its size in bytes, of a file.
-    pub(crate) size: Option<u64>,
-}
-
 /// What is known of a file.
 #[model]
 #[derive(Debug)]
+#[serde(rename_all = "camelCase")]
 pub struct Info {
-    /// `file`, `directory`, `symlink` or `other`.
-    kind: String,
     /// Its size in bytes.
     size: u64,
-    /// When it was last changed, in seconds since 1970.
-    modified: Option<u64>,
-    /// Whether it may be written to.
+    /// When it was made, as an RFC 3339 time; nothing where the system does not keep that.
+    created: Option<String>,
+    /// When it was last changed.
+    modified: Option<String>,
+    /// When it was last read.
+    accessed: Option<String>,
+    /// Whether it is a folder.
+    is_directory: bool,
+    /// Whether it is a file.
+    is_file: bool,
+    /// Who may do what with it: three octal digits.
+    permissions: String,
+    /// Whether it may be changed here.
     writable: bool,
+}
+
+/// By what a list is sorted.
+#[model]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SortBy {
+    /// Its names.
+    Name,
+    /// Its sizes, the largest first.
+    Size,
 }
 
 /// The outcome of reading several files.
@@ -109,13 +116,31 @@ impl Filesystem {
         tail: Option<usize>,
     ) -> Result<String> {
         let text = self.read_text(&self.roots.locate(&path)?)?;
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let lines: Vec<&str> = text.lines().collect();
         Ok(match (head, tail) {
-            (Some(_), Some(_)) => return Err(Error::invalid_arguments("give 'head' or 'tail', not both")),
-            (Some(head), None) => lines.iter().take(head).copied().collect(),
-            (None, Some(tail)) => lines[lines.len().saturating_sub(tail)..].concat(),
+            (Some(_), Some(_)) => {
+                let both = "Cannot specify both head and tail parameters simultaneously";
+                return Err(Error::invalid_arguments(both));
+            }
+            (Some(head), None) => lines[..head.min(lines.len())].join("\n"),
+            (None, Some(tail)) => lines[lines.len().saturating_sub(tail)..].join("\n"),
             (None, None) => text,
         })
+    }
+
+    /// # Read text
+    /// The old name of read_text_file.
+    #[tool(read_only, open_world = false)]
+    fn read_file(
+        &self,
+        /** The file. */
+        path: String,
+        /** Only this many lines from its start. */
+        head: Option<usize>,
+        /** Only this many lines from its end. */
+        tail: Option<usize>,
+    ) -> Result<String> {
+        self.read_text_file(path, head, tail)
     }
 
     /// # Read media
@@ -143,7 +168,7 @@ impl Filesystem {
         &self,
         /** The files. */
         paths: Vec<String>,
-    ) -> ReadMany {
+    ) -> Result<Structured<ReadMany>> {
         let mut left = self.max_bytes;
         let mut read = |path: String| {
             let text = self.roots.locate(&path).and_then(|at| self.read_text_within(&at, left));
@@ -153,7 +178,12 @@ impl Filesystem {
                 Err(error) => ReadOne { path, text: None, error: Some(error.message().to_owned()) },
             }
         };
-        ReadMany { files: paths.into_iter().map(&mut read).collect() }
+        let files: Vec<ReadOne> = paths.into_iter().map(&mut read).collect();
+        let told = files.iter().map(|ReadOne { path, text, error }| match text {
+            Some(text) => format!("{path}:\n{text}\n"),
+            None => format!("{path}: Error - {}", error.as_deref().unwrap_or_default()),
+        });
+        Structured::new(told.collect::<Vec<_>>().join("\n---\n"), &ReadMany { files })
     }
 
     /// # Write
@@ -169,7 +199,7 @@ impl Filesystem {
         let at = self.roots.locate_to_change(&path)?;
         let _changing = self.changing.lock();
         at.replace(content.as_bytes())?;
-        Ok(format!("wrote {} bytes to {path}", content.len()))
+        Ok(format!("Successfully wrote to {path}"))
     }
 
     /// # Edit
@@ -183,6 +213,7 @@ impl Filesystem {
         edits: Vec<Edit>,
         /** Only give the difference, change nothing. */
         #[default(false)]
+        #[serde(rename = "dryRun")]
         dry_run: bool,
     ) -> Result<String> {
         let at = if dry_run { self.roots.locate(&path)? } else { self.roots.locate_to_change(&path)? };
@@ -204,52 +235,89 @@ impl Filesystem {
         path: String,
     ) -> Result<String> {
         let at = self.roots.locate_to_change(&path)?;
-        at.folder().create_dir_all(at.path())?;
-        Ok(format!("created {path}"))
+        at.folder().create_dir_all(at.path()).map_err(|error| at.told(error))?;
+        Ok(format!("Successfully created directory {path}"))
     }
 
     /// # List
-    /// Lists the entries of a folder, with their kinds and sizes.
+    /// Lists the entries of a folder, each marked as [DIR] or [FILE].
     #[tool(read_only, open_world = false)]
     fn list_directory(
         &self,
         /** The folder. */
         path: String,
-    ) -> Result<Vec<Entry>> {
-        find::entries(&self.roots.locate(&path)?)
+    ) -> Result<String> {
+        let entries = find::entries(&self.roots.locate(&path)?)?;
+        let lines = entries.iter().map(|entry| format!("{} {}", entry.mark(), entry.name));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// # List with sizes
+    /// Lists the entries of a folder with their sizes, and all of them together.
+    #[tool(read_only, open_world = false)]
+    fn list_directory_with_sizes(
+        &self,
+        /** The folder. */
+        path: String,
+        /** By what. */
+        #[default(SortBy::Name)]
+        #[serde(rename = "sortBy")]
+        sort_by: SortBy,
+    ) -> Result<String> {
+        let mut entries = find::entries(&self.roots.locate(&path)?)?;
+        if sort_by == SortBy::Size {
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.size.unwrap_or(0)));
+        }
+        let lines = entries.iter().flat_map(|entry| {
+            let is_folder = entry.kind == "directory";
+            let size = if is_folder { String::new() } else { find::written_size(entry.size.unwrap_or(0)) };
+            [format!("{} {:<30} {size:>10}", entry.mark(), entry.name).trim_end().to_owned(), "\n".to_owned()]
+        });
+        let folders = entries.iter().filter(|entry| entry.kind == "directory").count();
+        let total: u64 = entries.iter().filter_map(|entry| entry.size).sum();
+        Ok(format!(
+            "{}\nTotal: {} files, {folders} directories\nCombined size: {}",
+            lines.collect::<String>(),
+            entries.len() - folders,
+            find::written_size(total)
+        ))
     }
 
     /// # Tree
-    /// Gives everything below a folder as a tree.
+    /// Gives everything below a folder as a tree: JSON with name, type and children.
     #[tool(read_only, open_world = false)]
     fn directory_tree(
         &self,
         /** The folder. */
         path: String,
-        /** Globs of what is left out. */
+        /** Globs of what is left out: of names, or of paths below the folder. */
         #[default([])]
+        #[serde(rename = "excludePatterns")]
         exclude_patterns: Vec<String>,
         ctx: &Context,
-    ) -> Result<Vec<Tree>> {
-        find::tree(&self.roots.locate(&path)?, &find::globs(&exclude_patterns)?, ctx)
+    ) -> Result<String> {
+        let tree = find::tree(&self.roots.locate(&path)?, &find::globs(&exclude_patterns)?, ctx)?;
+        Ok(mcp_plugin_api::serde_json::to_string_pretty(&tree)?)
     }
 
     /// # Search
-    /// Finds files and folders by a glob, such as '*.rs' or 'src/**/test_*'.
+    /// Finds files and folders by a glob of their paths: '*.rs' finds those in the folder itself, '**/*.rs' those below it too.
     #[tool(read_only, open_world = false)]
     fn search_files(
         &self,
         /** Where to begin. */
         path: String,
-        /** The glob: of the name, or with '/' of the path below the beginning. */
+        /** The glob, as seen from there. */
         pattern: String,
-        /** Globs of what is left out. */
+        /** Globs of what is left out: of names, or of paths below the beginning. */
         #[default([])]
+        #[serde(rename = "excludePatterns")]
         exclude_patterns: Vec<String>,
         ctx: &Context,
-    ) -> Result<Vec<String>> {
+    ) -> Result<String> {
         let at = self.roots.locate(&path)?;
-        find::search(&at, &pattern, &find::globs(&exclude_patterns)?, ctx)
+        let found = find::search(&at, &pattern, &find::globs(&exclude_patterns)?, ctx)?;
+        Ok(if found.is_empty() { "No matches found".to_owned() } else { found.join("\n") })
     }
 
     /// # Move
@@ -266,36 +334,52 @@ impl Filesystem {
         let to = self.roots.locate_to_change(&destination)?;
         let _changing = self.changing.lock();
         from.move_to(&to)?;
-        Ok(format!("moved {source} to {destination}"))
+        Ok(format!("Successfully moved {source} to {destination}"))
     }
 
     /// # Information
-    /// Tells kind, size and times of a file or folder.
+    /// Tells size, times and rights of a file or folder.
     #[tool(read_only, open_world = false)]
     fn get_file_info(
         &self,
         /** The file or folder. */
         path: String,
-    ) -> Result<Info> {
+    ) -> Result<Structured<Info>> {
         let at = self.roots.locate(&path)?;
-        let metadata = at.folder().symlink_metadata(at.path())?;
-        let modified = metadata.modified().ok().and_then(|time| {
-            let since = time.into_std().duration_since(std::time::UNIX_EPOCH).ok()?;
-            Some(since.as_secs())
-        });
-        Ok(Info {
-            kind: find::kind(metadata.file_type()).to_owned(),
+        let metadata = at.folder().metadata(at.path()).map_err(|error| at.told(error))?;
+        let time = |time: std::io::Result<cap_std::time::SystemTime>| {
+            let moment = jiff::Timestamp::try_from(time.ok()?.into_std()).ok()?;
+            Some(moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        };
+        let info = Info {
             size: metadata.len(),
-            modified,
+            created: time(metadata.created()),
+            modified: time(metadata.modified()),
+            accessed: time(metadata.accessed()),
+            is_directory: metadata.is_dir(),
+            is_file: metadata.is_file(),
+            permissions: permissions(&metadata),
             writable: self.roots.may_change() && !metadata.permissions().readonly(),
-        })
+        };
+        let word = |time: &Option<String>| time.clone().unwrap_or_else(|| "unknown".to_owned());
+        let text = format!(
+            "size: {}\ncreated: {}\nmodified: {}\naccessed: {}\nisDirectory: {}\nisFile: {}\npermissions: {}",
+            info.size,
+            word(&info.created),
+            word(&info.modified),
+            word(&info.accessed),
+            info.is_directory,
+            info.is_file,
+            info.permissions
+        );
+        Structured::new(text, &info)
     }
 
     /// # Allowed folders
     /// Lists the folders that may be used.
     #[tool(read_only, idempotent, open_world = false)]
-    fn list_allowed_directories(&self) -> Vec<String> {
-        self.roots.names()
+    fn list_allowed_directories(&self) -> String {
+        format!("Allowed directories:\n{}", self.roots.names().join("\n"))
     }
 
     /// Any file in an allowed folder.
@@ -327,6 +411,15 @@ impl Filesystem {
     fn read_text_within(&self, at: &Located<'_>, max_bytes: u64) -> Result<String> {
         String::from_utf8(at.read(max_bytes)?).map_err(|_| Error::new("this file is not text; use read_media_file"))
     }
+}
+
+/// Who may do what, in octal digits; where a system has none of these, what its one switch says.
+fn permissions(metadata: &cap_std::fs::Metadata) -> String {
+    #[cfg(unix)]
+    let mode = cap_std::fs::MetadataExt::mode(metadata) & 0o777;
+    #[cfg(not(unix))]
+    let mode = if metadata.permissions().readonly() { 0o444 } else { 0o666 };
+    format!("{mode:03o}")
 }
 
 #[cfg(test)]

@@ -56,16 +56,20 @@ impl Roots {
             ));
         };
         let located = if path.is_absolute() {
-            let plain = plain(path)?;
-            let inside = self.roots.iter().filter(|root| plain.starts_with(&root.path));
-            inside
-                .max_by_key(|root| root.path.as_os_str().len())
-                .and_then(|root| Some((root, plain.strip_prefix(&root.path).ok()?.to_owned())))
+            plain(path).and_then(|plain| {
+                let inside = self.roots.iter().filter(|root| plain.starts_with(&root.path));
+                let root = inside.max_by_key(|root| root.path.as_os_str().len())?;
+                Some((root, plain.strip_prefix(&root.path).ok()?.to_owned()))
+            })
         } else {
-            Some((first, plain(path)?))
+            plain(path).map(|plain| (first, plain))
         };
         let Some((root, path)) = located else {
-            return Err(Error::new("this path is in no allowed folder; list_allowed_directories names them"));
+            return Err(Error::new(format!(
+                "Access denied - path outside allowed directories: {} not in {}",
+                path.display(),
+                self.names().join(", ")
+            )));
         };
         let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
         Ok(Located { root, path })
@@ -80,17 +84,25 @@ impl Roots {
     }
 }
 
-/// A path without `.`; one with `..` is refused, so that no text has two meanings.
-fn plain(path: &Path) -> Result<PathBuf> {
+/// A path without `.` and `..`, which are taken out of its text; nothing where `..` leads above its beginning.
+fn plain(path: &Path) -> Option<PathBuf> {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            Component::ParentDir => return Err(Error::new("write the path without '..'")),
+            // Above the root of everything is that root.
+            Component::ParentDir if path.is_absolute() => {
+                plain.pop();
+            }
+            Component::ParentDir => {
+                if !plain.pop() {
+                    return None;
+                }
+            }
             other => plain.push(other),
         }
     }
-    Ok(plain)
+    Some(plain)
 }
 
 impl Located<'_> {
@@ -102,6 +114,13 @@ impl Located<'_> {
     /// The path below it.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// An error of the system, with the path that it is about.
+    pub(crate) fn told(&self, error: std::io::Error) -> Error {
+        let path = self.root.path.join(&self.path);
+        let path = if self.path == Path::new(".") { &self.root.path } else { &path };
+        Error::new(format!("{}: {error}", path.display()))
     }
 
     /// As a URI.
@@ -121,13 +140,14 @@ impl Located<'_> {
     /// Reads a file of at most this many bytes, even if it grows meanwhile.
     pub(crate) fn read(&self, max_bytes: u64) -> Result<Vec<u8>> {
         // A pipe would be waited for when it is opened.
-        if !self.folder().metadata(&self.path)?.is_file() {
-            return Err(Error::new("this is not a file"));
+        let told = |error| self.told(error);
+        if !self.folder().metadata(&self.path).map_err(told)?.is_file() {
+            return Err(self.told(std::io::Error::other("this is not a file")));
         }
-        let file = self.folder().open(&self.path)?;
-        let length = file.metadata()?.len();
+        let file = self.folder().open(&self.path).map_err(told)?;
+        let length = file.metadata().map_err(told)?.len();
         let mut bytes = Vec::new();
-        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(told)?;
         if bytes.len() as u64 > max_bytes {
             return Err(Error::new(format!("the file has {length} bytes, {max_bytes} are allowed")));
         }
@@ -137,29 +157,32 @@ impl Located<'_> {
     /// A path below this one, as clients write it.
     pub(crate) fn absolute(&self, below: &Path) -> String {
         let beginning = if self.path == Path::new(".") { Path::new("") } else { &self.path };
-        self.root.path.join(beginning).join(below).display().to_string()
+        let path: PathBuf = self.root.path.join(beginning).join(below).components().collect();
+        path.display().to_string()
     }
 
     /// Replaces a file whole: who reads it meanwhile sees the old content or the new.
     pub(crate) fn replace(&self, bytes: &[u8]) -> Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let dir = self.folder();
+        let (dir, told) = (self.folder(), |error| self.told(error));
         let permissions = match dir.symlink_metadata(&self.path) {
             Ok(metadata) if metadata.is_symlink() => {
-                return Err(Error::new("this is a symbolic link; write to the file that it names"));
+                // The file that it leads to, if that is inside.
+                let path = dir.canonicalize(&self.path).map_err(told)?;
+                return Located { root: self.root, path }.replace(bytes);
             }
-            Ok(metadata) if !metadata.is_file() => return Err(Error::new("this is not a file")),
+            Ok(metadata) if !metadata.is_file() => return Err(told(std::io::Error::other("this is not a file"))),
             Ok(metadata) if metadata.permissions().readonly() => {
-                return Err(Error::new("this file is write-protected"));
+                return Err(told(std::io::Error::other("this file is write-protected")));
             }
             Ok(metadata) => Some(metadata.permissions()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(told(error)),
         };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let name = format!(".{since:x}.{}.{}.draft", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let draft = self.path.with_file_name(name);
-        let mut file = dir.open_with(&draft, OpenOptions::new().write(true).create_new(true))?;
+        let mut file = dir.open_with(&draft, OpenOptions::new().write(true).create_new(true)).map_err(told)?;
         let written = (|| {
             if let Some(permissions) = permissions {
                 // Before the first byte: the draft is as secret as the file.
@@ -172,16 +195,16 @@ impl Located<'_> {
         if written.is_err() {
             let _ = dir.remove_file(&draft);
         }
-        Ok(written?)
+        written.map_err(told)
     }
 
     /// Moves a file or folder to a place where nothing is.
     pub(crate) fn move_to(&self, to: &Located<'_>) -> Result<()> {
         match to.folder().symlink_metadata(&to.path) {
-            Ok(_) => return Err(Error::new("there is something at the destination already")),
+            Ok(_) => return Err(Error::new(format!("Destination already exists: {}", to.absolute(Path::new(""))))),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(to.told(error)),
         }
-        Ok(self.folder().rename(&self.path, to.folder(), &to.path)?)
+        self.folder().rename(&self.path, to.folder(), &to.path).map_err(|error| self.told(error))
     }
 }

@@ -49,10 +49,16 @@ fn text_is_read_whole_and_in_part() {
     let fixture = Fixture::new();
     let read = |arguments: Value| fixture.run("read_text_file", arguments);
     assert_eq!(read(json!({"path": "notes.txt"})), Ok("one\ntwo\nthree\n".into()));
-    assert_eq!(read(json!({"path": fixture.path("notes.txt"), "head": 1})), Ok("one\n".into()));
-    assert_eq!(read(json!({"path": "./notes.txt", "tail": 2})), Ok("two\nthree\n".into()));
-    assert_eq!(read(json!({"path": "notes.txt", "head": 1, "tail": 1})), Err("give 'head' or 'tail', not both".into()));
-    assert!(read(json!({"path": "none.txt"})).unwrap_err().contains("No such file"));
+    assert_eq!(read(json!({"path": fixture.path("notes.txt"), "head": 1})), Ok("one".into()));
+    assert_eq!(read(json!({"path": "./notes.txt", "tail": 2})), Ok("two\nthree".into()));
+    assert_eq!(
+        read(json!({"path": "notes.txt", "head": 1, "tail": 1})),
+        Err("Cannot specify both head and tail parameters simultaneously".into())
+    );
+    assert_eq!(read(json!({"path": "src/../notes.txt", "head": 0})), Ok("".into()));
+    assert_eq!(fixture.run("read_file", json!({"path": "notes.txt", "tail": 1})), Ok("three".into()));
+    let missing = format!("{}: No such file or directory (os error 2)", fixture.path("none.txt"));
+    assert_eq!(read(json!({"path": "none.txt"})), Err(missing));
 }
 
 #[test]
@@ -102,30 +108,39 @@ fn symbolic_links_do_not_lead_out() {
     assert!(fixture.run("move_file", json!({"source": "notes.txt", "destination": "out/notes.txt"})).is_err());
     // A link that stays inside is followed.
     assert_eq!(fixture.run("read_text_file", json!({"path": "inner"})), Ok("one\ntwo\nthree\n".into()));
+    // What is written by it is written where it leads to, and it stays a link.
+    fixture.run("write_file", json!({"path": "inner", "content": "one\n"})).unwrap();
+    assert_eq!(fs::read_to_string(fixture.folder.path().join("notes.txt")).unwrap(), "one\n");
+    assert!(fixture.folder.path().join("inner").is_symlink());
     // Searches tell links, and do not enter them.
     let found = fixture.run("search_files", json!({"path": "", "pattern": "*secret*"})).unwrap();
-    assert_eq!(found, json!([fixture.path("secret")]));
+    assert_eq!(found, fixture.path("secret"));
     assert_eq!(fs::read_to_string(fixture.outside.path().join("secret.txt")).unwrap(), "secret");
 }
 
 #[test]
 fn files_are_written_edited_and_moved() {
     let fixture = Fixture::new();
-    fixture.run("write_file", json!({"path": "new.txt", "content": "a\nb\n"})).unwrap();
+    let written = fixture.run("write_file", json!({"path": "new.txt", "content": "a\nb\n"}));
+    assert_eq!(written, Ok("Successfully wrote to new.txt".into()));
     let difference = fixture.run(
         "edit_file",
         json!({
-            "path": "new.txt", "edits": [{"old_text": "b", "new_text": "c"}], "dry_run": true
+            "path": "new.txt", "edits": [{"oldText": "b", "newText": "c"}], "dryRun": true
         }),
     );
-    assert_eq!(difference, Ok("--- new.txt\n+++ new.txt\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n".into()));
+    assert_eq!(difference, Ok(format!(
+        "```diff\nIndex: new.txt\n{}\n--- new.txt\toriginal\n+++ new.txt\tmodified\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n```\n\n",
+        "=".repeat(67)
+    )
+    .into()));
     assert_eq!(fs::read_to_string(fixture.folder.path().join("new.txt")).unwrap(), "a\nb\n");
-    fixture.run("edit_file", json!({"path": "new.txt", "edits": [{"old_text": "b", "new_text": "c"}]})).unwrap();
+    fixture.run("edit_file", json!({"path": "new.txt", "edits": [{"oldText": "b", "newText": "c"}]})).unwrap();
     fixture.run("move_file", json!({"source": "new.txt", "destination": "src/moved.txt"})).unwrap();
     assert_eq!(fs::read_to_string(fixture.folder.path().join("src/moved.txt")).unwrap(), "a\nc\n");
     assert_eq!(
         fixture.run("move_file", json!({"source": "notes.txt", "destination": "src/moved.txt"})),
-        Err("there is something at the destination already".into())
+        Err(format!("Destination already exists: {}", fixture.path("src/moved.txt")))
     );
     let left: Vec<_> = fs::read_dir(fixture.folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("draft")), "{left:?}");
@@ -134,12 +149,11 @@ fn files_are_written_edited_and_moved() {
 #[test]
 fn edits_are_never_guessed() {
     let fixture = Fixture::new();
-    let edit = |old: &str| {
-        fixture.run("edit_file", json!({"path": "notes.txt", "edits": [{"old_text": old, "new_text": "x"}]}))
-    };
-    assert_eq!(edit("four"), Err("edit 1: the file does not have this text; read it again".into()));
+    let edit =
+        |old: &str| fixture.run("edit_file", json!({"path": "notes.txt", "edits": [{"oldText": old, "newText": "x"}]}));
+    assert_eq!(edit("four"), Err("Could not find exact match for edit:\nfour".into()));
     assert_eq!(edit("e"), Err("edit 1: the file has this text 3 times; give more around it".into()));
-    assert_eq!(edit(""), Err("edit 1: 'old_text' is empty".into()));
+    assert_eq!(edit(""), Err("edit 1: 'oldText' is empty".into()));
     assert_eq!(fixture.run("read_text_file", json!({"path": "notes.txt"})), Ok("one\ntwo\nthree\n".into()));
 }
 
@@ -147,27 +161,41 @@ fn edits_are_never_guessed() {
 fn line_ends_of_the_file_are_kept() {
     let fixture = Fixture::new();
     fs::write(fixture.folder.path().join("dos.txt"), "a\r\nb\r\n").unwrap();
-    fixture.run("edit_file", json!({"path": "dos.txt", "edits": [{"old_text": "a\nb", "new_text": "c\nd"}]})).unwrap();
+    fixture.run("edit_file", json!({"path": "dos.txt", "edits": [{"oldText": "a\nb", "newText": "c\nd"}]})).unwrap();
     assert_eq!(fs::read_to_string(fixture.folder.path().join("dos.txt")).unwrap(), "c\r\nd\r\n");
 }
 
 #[test]
 fn folders_are_listed_searched_and_shown_as_trees() {
     let fixture = Fixture::new();
-    assert_eq!(
-        fixture.run("list_directory", json!({"path": "src"})),
-        Ok(
-            json!([{"name": "deep", "kind": "directory", "size": null}, {"name": "main.rs", "kind": "file", "size": 13}])
-        )
-    );
-    assert_eq!(
-        fixture.run("directory_tree", json!({"path": "src", "exclude_patterns": ["main.*"]})),
-        Ok(json!([{"name": "deep", "kind": "directory", "children": [{"name": "lib.rs", "kind": "file"}]}]))
-    );
+    let list = |tool: &str, arguments: Value| fixture.run(tool, arguments).unwrap().as_str().unwrap().to_owned();
+    assert_eq!(list("list_directory", json!({"path": "src"})), "[DIR] deep\n[FILE] main.rs");
+    fs::write(fixture.folder.path().join("src/big.log"), "x".repeat(5000)).unwrap();
+    let (big, main) =
+        ("[FILE] big.log                           4.88 KB", "[FILE] main.rs                              13 B");
+    let total = "\n\nTotal: 2 files, 1 directories\nCombined size: 4.90 KB";
+    let told = list("list_directory_with_sizes", json!({"path": "src", "sortBy": "size"}));
+    assert_eq!(told, format!("{big}\n{main}\n[DIR] deep{total}"));
+    let told = list("list_directory_with_sizes", json!({"path": "src"}));
+    assert_eq!(told, format!("{big}\n[DIR] deep\n{main}{total}"));
+    fs::remove_file(fixture.folder.path().join("src/big.log")).unwrap();
+    let tree = list("directory_tree", json!({"path": "src", "excludePatterns": ["main.*"]}));
+    let tree: Value = mcp_plugin_api::serde_json::from_str(&tree).unwrap();
+    let expected = json!([{"name": "deep", "type": "directory", "children": [{"name": "lib.rs", "type": "file"}]}]);
+    assert_eq!(tree, expected);
     let search = |pattern: &str| fixture.run("search_files", json!({"path": ".", "pattern": pattern}));
-    assert_eq!(search("*.rs"), Ok(json!([fixture.path("src/deep/lib.rs"), fixture.path("src/main.rs")])));
-    assert_eq!(search("src/*.rs"), Ok(json!([fixture.path("src/main.rs")])));
+    let found = format!("{}\n{}", fixture.path("src/deep/lib.rs"), fixture.path("src/main.rs"));
+    assert_eq!(search("**/*.rs"), Ok(found.into()));
+    assert_eq!(search("src/*.rs"), Ok(fixture.path("src/main.rs").into()));
+    assert_eq!(search("*.rs"), Ok("No matches found".into()));
     assert_eq!(search("["), Err("this is no glob: unclosed character class; missing ']'".into()));
+    assert_eq!(
+        list("list_allowed_directories", json!({})),
+        format!("Allowed directories:\n{}", fixture.path("").trim_end_matches('/'))
+    );
+    let info = fixture.run("get_file_info", json!({"path": "src/main.rs"})).unwrap();
+    assert_eq!((&info["size"], &info["isFile"], &info["isDirectory"]), (&json!(13), &json!(true), &json!(false)));
+    assert_eq!(info["modified"].as_str().unwrap().len(), "2026-01-31T00:00:00Z".len());
 }
 
 #[test]
@@ -176,7 +204,7 @@ fn a_read_only_folder_cannot_be_changed() {
     let refused = "nothing may be changed here: the operator has set 'read_only'";
     assert_eq!(fixture.run("write_file", json!({"path": "notes.txt", "content": ""})), Err(refused.into()));
     assert_eq!(fixture.run("get_file_info", json!({"path": "notes.txt"})).unwrap()["writable"], false);
-    let dry = json!({"path": "notes.txt", "edits": [{"old_text": "one", "new_text": "1"}], "dry_run": true});
+    let dry = json!({"path": "notes.txt", "edits": [{"oldText": "one", "newText": "1"}], "dryRun": true});
     assert!(fixture.run("edit_file", dry).is_ok());
 }
 
@@ -219,7 +247,7 @@ fn edits_side_by_side_are_all_kept() {
         for line in 0..16 {
             let fixture = &fixture;
             scope.spawn(move || {
-                let edit = json!({"old_text": format!("line-{line:02}"), "new_text": format!("done-{line:02}")});
+                let edit = json!({"oldText": format!("line-{line:02}"), "newText": format!("done-{line:02}")});
                 fixture.run("edit_file", json!({"path": "lines.txt", "edits": [edit]})).unwrap();
             });
         }

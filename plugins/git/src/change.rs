@@ -154,7 +154,14 @@ pub(crate) fn checkout(repository: &Repository, name: &str) -> Result<String> {
             Ok(format!("Switched to branch '{name}'"))
         }
         None => {
-            repository.set_head_detached(commit.id()).map_err(told)?;
+            // What was asked for is written down, and told by the status.
+            match &reference {
+                Some(reference) => {
+                    let named = repository.reference_to_annotated_commit(reference).map_err(told)?;
+                    repository.set_head_detached_from_annotated(named).map_err(told)?;
+                }
+                None => repository.set_head_detached(commit.id()).map_err(told)?,
+            }
             Ok(format!("HEAD is now detached at {}", &commit.id().to_string()[..7]))
         }
     }

@@ -185,7 +185,8 @@ impl Database {
         let read = || {
             let use_of = self.enter(&self.reader, Mode::Read, None)?;
             let mut statement = use_of.prepare(
-                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND (?1 IS NULL OR tbl_name = ?1) ORDER BY rowid",
+                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND (?1 IS NULL OR \
+                 tbl_name = ?1) ORDER BY rowid",
             )?;
             let parts = statement.query_map([table], |row| row.get::<_, String>(0))?;
             let parts = parts.collect::<Result<Vec<_>, _>>()?;

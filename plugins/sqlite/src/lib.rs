@@ -9,12 +9,15 @@ mod value;
 use database::{Change, Database, Limits, Rows};
 use mcp_plugin_api::prelude::*;
 use mcp_plugin_api::serde_json::Value;
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The plugin: one database.
 pub struct Sqlite {
     database: Database,
+    /// What was learned from it, as long as the host runs.
+    insights: Mutex<Vec<String>>,
     host: Host,
 }
 
@@ -59,7 +62,8 @@ impl Sqlite {
     #[start]
     fn start(config: Config, host: Host) -> Result<Self> {
         let limits = Limits { max_rows: config.max_rows, max_time: Duration::from_millis(config.max_time_ms) };
-        Ok(Self { database: Database::open(config.path.as_deref(), config.read_only, limits)?, host })
+        let database = Database::open(config.path.as_deref(), config.read_only, limits)?;
+        Ok(Self { database, insights: Mutex::default(), host })
     }
 
     /// # Query
@@ -139,6 +143,35 @@ impl Sqlite {
             return Err(Error::new("there is no such table; list_tables names those there are"));
         }
         Ok(rows)
+    }
+
+    /// # Append insight
+    /// Adds a line to the memo of what was learned from the data.
+    #[tool(destructive = false, open_world = false)]
+    fn append_insight(
+        &self,
+        /** What was learned. */
+        insight: String,
+    ) -> Result<&'static str> {
+        const MAX_INSIGHTS: usize = 1000;
+        let mut insights = self.insights.lock();
+        if insights.len() == MAX_INSIGHTS {
+            return Err(Error::new(format!("the memo has {MAX_INSIGHTS} lines, which is all that it takes")));
+        }
+        insights.push(insight);
+        drop(insights);
+        self.host.resource_updated("memo://insights");
+        Ok("Insight added to memo")
+    }
+
+    /// What was learned from the data: a line for each insight. It is gone with the host.
+    #[resource("memo://insights", mime = "text/plain")]
+    async fn memo(&self) -> String {
+        let insights = self.insights.lock();
+        if insights.is_empty() {
+            return "No insights yet: append_insight adds one.".to_owned();
+        }
+        insights.iter().map(|insight| format!("- {insight}\n")).collect()
     }
 
     /// The whole schema, as SQL.

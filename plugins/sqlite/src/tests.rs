@@ -96,9 +96,9 @@ fn a_changed_schema_changes_no_rows_and_lists_its_tables() {
     let kit = filled(json!({}));
     let changed = run(&kit, "write_query", json!({"query": "CREATE TABLE trees (id INTEGER)"})).unwrap();
     assert_eq!(changed, json!({"affected_rows": 0}));
-    assert_eq!(kit.manifest().resources.len(), 3);
+    assert_eq!(kit.manifest().resources.len(), 4);
     run(&kit, "write_query", json!({"query": "DROP TABLE trees"})).unwrap();
-    assert_eq!(kit.manifest().resources.len(), 2);
+    assert_eq!(kit.manifest().resources.len(), 3);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn the_schema_is_a_resource_and_so_is_every_table() {
     }
     assert_eq!(kit.resource("sqlite://table/none", &Script::new()).unwrap_err().kind(), "not-found");
     let listed: Vec<String> = kit.manifest().resources.into_iter().map(|it| it.uri).collect();
-    assert_eq!(listed, ["sqlite://schema", "sqlite://table/birds"]);
+    assert_eq!(listed, ["memo://insights", "sqlite://schema", "sqlite://table/birds"]);
     assert_eq!(kit.complete_template("sqlite://table/{name}", "name", "bi").unwrap().values, ["birds"]);
 }
 
@@ -188,4 +188,26 @@ fn tables_are_listed_and_described() {
 fn only_create_table_creates_a_table() {
     let refused = run(&kit(json!({})), "create_table", json!({"query": "DROP TABLE birds"}));
     assert_eq!(refused, Err("only CREATE TABLE is allowed here; use write_query".to_owned()));
+}
+
+#[test]
+fn the_schema_can_be_replayed() {
+    let kit = kit(json!({}));
+    run(&kit, "create_table", json!({"query": "CREATE TABLE birds (id INTEGER PRIMARY KEY AUTOINCREMENT)"})).unwrap();
+    let schema = kit.resource("sqlite://schema", &Script::new()).unwrap();
+    let told = mcp_plugin_api::serde_json::to_value(&schema.contents).unwrap()[0]["text"].clone();
+    assert_eq!(told, "CREATE TABLE birds (id INTEGER PRIMARY KEY AUTOINCREMENT);\n");
+}
+
+#[test]
+fn insights_are_kept_as_long_as_the_host_runs() {
+    let kit = kit(json!({}));
+    let memo = || {
+        let read = kit.resource("memo://insights", &Script::new()).unwrap();
+        mcp_plugin_api::serde_json::to_value(&read.contents).unwrap()[0]["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(memo(), "No insights yet: append_insight adds one.");
+    let told = kit.tool("append_insight", json!({"insight": "owls are heavy"}), &Script::new()).unwrap();
+    assert_eq!(told.text(), "Insight added to memo");
+    assert_eq!(memo(), "- owls are heavy\n");
 }

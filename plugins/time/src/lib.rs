@@ -1,7 +1,7 @@
 //! The time, in any time zone of the IANA database, which is built in.
 
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Unit, Zoned};
 use mcp_plugin_api::prelude::*;
 
@@ -91,7 +91,15 @@ impl Time {
                 today.to_datetime(time)
             }
         };
-        let source = civil.to_zoned(source)?;
+        // Where clocks are put forward, an hour of the day is missing: no time of it is guessed.
+        let ambiguous = source.to_ambiguous_zoned(civil);
+        if matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. }) {
+            let name = source.iana_name().unwrap_or("UTC");
+            let (time, date) = (civil.time().strftime("%H:%M"), civil.date());
+            let told = format!("{time} does not exist in {name} on {date}: clocks are put forward then");
+            return Err(Error::invalid_arguments(told));
+        }
+        let source = ambiguous.compatible()?;
         let target = source.with_time_zone(target);
         let ahead = f64::from(target.offset().seconds() - source.offset().seconds()) / 3600.0;
         // As many digits as the difference needs: +5.75h, but +9.0h.
@@ -107,8 +115,9 @@ impl Time {
 }
 
 fn zone(name: &str) -> Result<TimeZone> {
-    TimeZone::get(name)
-        .map_err(|_| Error::invalid_arguments("this is no IANA time zone; write one such as 'Europe/Berlin' or 'UTC'"))
+    TimeZone::get(name).map_err(|_| {
+        Error::invalid_arguments(format!("'{name}' is no IANA time zone; write one such as 'Europe/Berlin' or 'UTC'"))
+    })
 }
 
 fn moment(zoned: &Zoned) -> Moment {
@@ -162,13 +171,18 @@ mod tests {
     fn a_bad_time_and_a_bad_zone_are_told() {
         let bad = |arguments| convert(arguments).unwrap_err().message().to_owned();
         assert_eq!(bad(json!({"time": "noon"})), "'time' is neither HH:MM nor YYYY-MM-DDTHH:MM");
-        assert!(bad(json!({"time": "12:00", "target_timezone": "Mars/Base"})).starts_with("this is no IANA time zone"));
+        assert!(
+            bad(json!({"time": "12:00", "target_timezone": "Mars/Base"}))
+                .starts_with("'Mars/Base' is no IANA time zone")
+        );
+        let skipped = json!({"time": "2026-03-29T02:30", "source_timezone": "Europe/Berlin"});
+        assert_eq!(bad(skipped), "02:30 does not exist in Europe/Berlin on 2026-03-29: clocks are put forward then");
     }
 
     #[test]
     fn a_bad_configured_zone_stops_the_start() {
         let refused = Kit::start::<Time>(json!({"local_timezone": "Nowhere"})).err().unwrap();
-        assert!(refused.message().starts_with("this is no IANA time zone"));
+        assert!(refused.message().starts_with("'Nowhere' is no IANA time zone"));
         let unknown = Kit::start::<Time>(json!({"zone": "UTC"})).err().unwrap();
         assert!(unknown.message().contains("unknown field `zone`"), "{unknown}");
     }
