@@ -5,7 +5,6 @@
 //!
 //! #[derive(Default)]
 //! struct Hello;
-//!
 //! #[plugin]
 //! impl Hello {
 //!     /// Greets someone by name.

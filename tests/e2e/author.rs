@@ -178,3 +178,49 @@ fn a_folder_without_plugins_is_told() {
     fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
     assert!(told(folder.path()).contains("no crate in"), "{}", told(folder.path()));
 }
+
+#[test]
+fn every_example_is_served_and_does_what_it_teaches() {
+    // The plugin, its tool, the arguments, and the beginning of what it says.
+    let lessons = [
+        ("hello", "h_greet", json!({"name": "Ada"}), "Hello, Ada!"),
+        ("example-app", "throw", json!({"count": 2, "seed": 1}), "{\"dice\":[1,5]"),
+        ("example-arguments", "book", json!({"to": "Oslo", "by": "train"}), "1 to Oslo by Train"),
+        ("example-asking", "pay", json!({"cents": 5}), ""),
+        ("example-blocking", "boil", json!({"milliseconds": 1}), "boiled"),
+        ("example-caching", "", json!({}), ""),
+        ("example-clients", "who", json!({}), "harness 1"),
+        ("example-content", "catalogue", json!({}), "two cards"),
+        ("example-errors", "divide", json!({"cents": 1, "guests": 0}), "there are no guests"),
+        ("example-grants", "has_token", json!({}), ""),
+        ("example-progress", "count", json!({"to": 2}), "counted to 2"),
+        ("example-prompts", "", json!({}), ""),
+        ("example-resources", "", json!({}), ""),
+        ("example-state", "open", json!({"open": true}), "open"),
+        ("example-structured", "report", json!({}), "21.5 degrees"),
+        ("example-tasks", "index", json!({"books": 2}), "2 books"),
+        ("example-typed-config", "greet", json!({"name": "Ada"}), "Good day, Ada!"),
+    ];
+    let folders = fs::read_dir(repository().join("sdk-examples")).unwrap().count();
+    assert_eq!(lessons.len(), folders, "a new lesson wants a line here");
+    let names: Vec<&str> = lessons.iter().map(|(name, ..)| *name).collect();
+    let config = "[plugins.hello]\nprefix = \"h_\"\n[plugins.example-asking]\nprefix = \"a_\"\n[plugins.example-typed-config.config]\ngreeting = \"Good day\"\n";
+    let host = Host::with(&names).config(config).serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let detail = client.get("/health/detailed").json();
+    for plugin in detail["plugins"].as_array().unwrap() {
+        assert_eq!(plugin["state"], "ready", "{plugin}");
+    }
+    for (plugin, tool, arguments, expected) in lessons.into_iter().filter(|(.., expected)| !expected.is_empty()) {
+        let reply = client.ask(&call(1, tool, arguments));
+        assert!(text(&reply).starts_with(expected), "{plugin}: {reply}");
+    }
+    let read = |uri: &str| {
+        client.ask(&request(2, "resources/read", json!({"uri": uri})))["result"]["contents"][0]["text"].clone()
+    };
+    assert_eq!(read("timetable://lines"), "1\n2\n3");
+    assert_eq!(read("shelf://all"), "Middlemarch\nEmma\nVillette");
+    let letter = client.ask(&request(3, "prompts/get", json!({"name": "letter", "arguments": {"to": "Ada"}})));
+    assert_eq!(letter["result"]["messages"][0]["content"]["text"], "Write a friendly letter to Ada.");
+}

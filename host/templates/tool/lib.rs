@@ -2,7 +2,6 @@ use mcp_plugin_api::prelude::*;
 
 #[derive(Default)]
 struct Starter;
-
 #[plugin]
 impl Starter {
     /// Greets someone by name.

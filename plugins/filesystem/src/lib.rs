@@ -240,7 +240,7 @@ impl Filesystem {
     }
 
     /// # List
-    /// Lists the entries of a folder, each marked as [DIR] or [FILE].
+    /// Lists the entries of a folder, each marked as `[DIR]` or `[FILE]`.
     #[tool(read_only, open_world = false)]
     fn list_directory(
         &self,

@@ -205,7 +205,7 @@ impl Git {
         change::checkout(&self.allowed.open_to_change(&repo_path)?, &branch_name)
     }
 
-    /// Shows the contents of a commit, or of a file or directory given as <revision>:<path>
+    /// Shows the contents of a commit, or of a file or directory given as `<revision>:<path>`
     #[tool(read_only, idempotent, open_world = false)]
     fn git_show(
         &self,

@@ -2,7 +2,6 @@ use mcp_plugin_api::prelude::*;
 
 #[derive(Default)]
 struct Hello;
-
 #[plugin]
 impl Hello {
     /// Greets someone by name.
