@@ -297,7 +297,7 @@ fn the_report_says_what_is_enforced() {
         .unwrap();
     let told = String::from_utf8(inspected.stdout).unwrap();
     assert!(
-        told.contains("wants        network 443\nwants        env API_KEY\nwants        read /etc/hosts\n"),
+        told.contains("  wants        network 443\n  wants        env API_KEY\n  wants        read /etc/hosts\n"),
         "{told}"
     );
 }

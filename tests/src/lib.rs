@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a harness fails by panicking")]
 #![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
+#[cfg(doctest)]
+mod book;
 mod build;
 pub mod chaos;
 mod host;

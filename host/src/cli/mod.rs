@@ -176,6 +176,12 @@ const USAGE: u8 = 2;
 /// Exit code of everything else that went wrong.
 const FAILED: u8 = 1;
 
+/// The words of the command line, for what describes them.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -262,7 +268,7 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
         Some(Command::Config { command: ConfigCommand::Schema }) => printed(output.json(&config::schema())),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "mcp-host", &mut script);
+            clap_complete::generate(shell, &mut command(), "mcp-host", &mut script);
             printed(output.raw(&script))
         }
     }

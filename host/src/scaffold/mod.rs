@@ -208,7 +208,10 @@ impl ApiSource {
         if !manifest.contains("name = \"mcp-plugin-api\"") {
             return Err(ScaffoldError::NotTheApi(path.clone()));
         }
-        Ok(Self::Path(std::path::absolute(path).unwrap_or_else(|_| path.clone())))
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        // What Windows puts before such a path is not for cargo.
+        let plain = path.to_str().and_then(|text| text.strip_prefix(r"\\?\")).map(PathBuf::from);
+        Ok(Self::Path(plain.unwrap_or(path)))
     }
 }
 
