@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use mcp_host_tests::{Host, Http, artifact, call, eventually, repository, request, target, text};
+use mcp_host_tests::{Host, Http, artifact, call, eventually, repository, request, run_peer_setup, target, text};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,7 @@ fn a_saved_change_is_live_and_no_call_is_lost() {
     assert!(host.log().contains("tool greet "), "a line for each call:\n{}", host.log());
     // A mistake: cargo's words, and what there was before.
     save(&plugin, "async fn greet", "asyn fn greet");
-    host.wait_for_log("the build failed: what was built last goes on being served");
+    host.wait_for_log("the build failed: what was built last, if anything was, goes on being served");
     assert!(host.log().contains("expected one of `!` or `::`, found keyword `fn`"), "{}", host.log());
     assert_eq!(greeting(&client, 3), "Bonjour, Ada!");
     // Mended, with one tool more: clients hear that the list has changed.
@@ -161,6 +161,56 @@ fn a_saved_change_is_live_and_no_call_is_lost() {
     assert_eq!(names, ["part", "greet"]);
     assert_eq!(text(&client.ask(&call(5, "part", json!({})))), "Adieu");
     host.wait_for_log("tool part ");
+}
+
+#[test]
+fn manifests_and_folders_may_change_too() {
+    let folder = TempDir::new().unwrap();
+    let plugin = new_plugin(folder.path(), "shifting", "tool");
+    let host = dev(&plugin);
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    assert_eq!(greeting(&client, 1), "Hello, Ada!");
+    let manifest = fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
+    fs::write(plugin.join("Cargo.toml"), manifest.replace("version = \"0.1.0\"", "version = \"0.2.0\"")).unwrap();
+    host.wait_for_log("plugin=\"shifting\" version=\"0.2.0\" generation=2");
+    // A folder that is made again under its old name, as a checkout does it, twice.
+    for (before, after) in [("Hello,", "Salut,"), ("Salut,", "Ciao,")] {
+        fs::rename(plugin.join("src"), plugin.join("old")).unwrap();
+        fs::create_dir(plugin.join("src")).unwrap();
+        let source = fs::read_to_string(plugin.join("old/lib.rs")).unwrap();
+        fs::write(plugin.join("src/lib.rs"), source.replace(before, after)).unwrap();
+        fs::remove_dir_all(plugin.join("old")).unwrap();
+        eventually("the change to be live", || greeting(&client, 2).starts_with(after).then_some(()));
+    }
+}
+
+#[test]
+fn a_new_plugin_answers_a_real_client() {
+    let folder = TempDir::new().unwrap();
+    let plugin = new_plugin(folder.path(), "real", "tool");
+    let host = dev(&plugin);
+    let client = r"
+import asyncio, sys
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+
+async def main():
+    async with streamablehttp_client(sys.argv[1]) as (read, write, _), ClientSession(read, write) as session:
+        await session.initialize()
+        print([tool.name for tool in (await session.list_tools()).tools])
+        print((await session.call_tool('greet', {'name': 'Ada'})).content[0].text)
+
+asyncio.run(main())
+";
+    let mut python = Command::new(run_peer_setup().join("python/bin/python"));
+    let told = python.args(["-c", client]).arg(format!("http://{}/mcp", host.address())).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&told.stdout),
+        "['greet']\nHello, Ada!\n",
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn what_is_installed_is_there_once_and_goes_without_a_trace() {
         let entry = now[table].as_object_mut().unwrap().remove("mcp-host").unwrap();
         assert_eq!(now, known, "{client}: everything else is as it was");
         assert_eq!(entry["command"], artifact("mcp-host").canonicalize().unwrap().to_str().unwrap(), "{client}");
-        let folder = user.0.path().canonicalize().unwrap();
+        let folder = user.0.path();
         assert_eq!(entry["args"], json!(["--plugins-dir", folder]), "{client}");
         assert_eq!(fs::read_to_string(user.path(&format!("{below}.before-mcp-host"))).unwrap(), before, "{client}");
         // Again: nothing changes.
@@ -124,10 +124,9 @@ fn what_is_installed_is_there_once_and_goes_without_a_trace() {
         assert!(entry.to_string().contains("http://127.0.0.1:4000/mcp"), "{client}: {entry}");
         assert_eq!(fs::read_to_string(user.path(below)).unwrap().matches("4000").count(), 1, "{client}");
         user.passes(&["install", client, "--plugins-dir", user.0.path().to_str().unwrap()]);
-        // Out of the file that somebody has changed meanwhile: what they did stays.
+        // Out of it again: as it was before the first of them.
         user.passes(&["remove", client]);
-        let now = read(&user.path(below));
-        assert_eq!(now, known, "{client}: nothing of it is left");
+        assert_eq!(fs::read_to_string(user.path(below)).unwrap(), before, "{client}: nothing of it is left");
         assert!(user.passes(&["remove", client]).starts_with("nothing to change in "));
     }
 }
@@ -175,6 +174,28 @@ fn what_a_user_does_meanwhile_stays() {
     let after = fs::read_to_string(&path).unwrap();
     assert!(after.contains("\"vim_mode\": true, // at last") && after.contains("/* by address */"), "{after}");
     assert!(!after.contains("127.0.0.1"), "{after}");
+}
+
+#[test]
+fn what_a_user_adds_to_the_entry_stays() {
+    let user = User::new();
+    user.passes(&["install", "cursor", "--http"]);
+    let path = user.path(".cursor/mcp.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"url\":", "\"disabled\": true,\n      \"url\":")).unwrap();
+    assert!(user.passes(&["install", "cursor", "--http"]).starts_with("nothing to change in "));
+    user.passes(&["install", "cursor"]);
+    let entry = read(&path)["mcpServers"]["mcp-host"].clone();
+    let program = artifact("mcp-host").canonicalize().unwrap();
+    assert_eq!(entry, json!({"disabled": true, "command": program, "args": []}), "and the address is gone");
+    let user = User::new();
+    user.passes(&["install", "codex", "--http"]);
+    let path = user.path(".codex/config.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text + "startup_timeout_sec = 5 # slow\n").unwrap();
+    user.passes(&["install", "codex", "--http", "http://127.0.0.1:9/mcp"]);
+    let after = fs::read_to_string(&path).unwrap();
+    assert!(after.contains("startup_timeout_sec = 5 # slow") && after.contains("127.0.0.1:9"), "{after}");
 }
 
 #[test]
@@ -236,6 +257,11 @@ fn what_cannot_be_understood_is_left_as_it_is() {
     let twice = "{\"mcpServers\": {}, \"mcpServers\": {}}";
     refused("gemini", ".gemini/settings.json", twice, "'mcpServers' stands there twice");
     let user = User::new();
+    fs::create_dir(user.path(".cursor")).unwrap();
+    fs::write(user.path(".cursor/mcp.json"), "{\"mcpServers\":{\"mcp-host\":{}},\"mcpServers\":{\"mcp-host\":{}}}")
+        .unwrap();
+    assert!(user.run(&["remove", "cursor"]).2.contains("'mcpServers' stands there twice"));
+    let user = User::new();
     assert!(user.run(&["install", "cursor", "--name", "a b"]).2.contains("'a b' is no name that all clients take"));
     assert!(user.run(&["install", "cursor", "--http", "ftp://x"]).2.contains("'ftp://x' is no address of a host"));
 }
@@ -255,6 +281,12 @@ fn links_rights_and_objections_are_minded() {
     assert!(fs::symlink_metadata(user.path(".gemini/settings.json")).unwrap().is_symlink());
     let mode = fs::metadata(user.path("dotfiles/gemini.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
+    // A link to what is not there yet makes it, and stays a link.
+    fs::create_dir_all(user.path(".cursor")).unwrap();
+    symlink("../dotfiles/cursor.json", user.path(".cursor/mcp.json")).unwrap();
+    user.passes(&["install", "cursor", "--http"]);
+    assert!(fs::symlink_metadata(user.path(".cursor/mcp.json")).unwrap().is_symlink());
+    assert!(user.path("dotfiles/cursor.json").is_file());
     // A new file is its owner's alone: there may be secrets in it one day.
     user.passes(&["install", "codex", "--http"]);
     assert_eq!(fs::metadata(user.path(".codex/config.toml")).unwrap().permissions().mode() & 0o777, 0o600);

@@ -53,28 +53,31 @@ fn pairs(schema: &Value, words: &[String]) -> Result<Value, String> {
         let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(format!("'{word}' is no argument: write key=value, key:=JSON, one JSON object, or @FILE"));
         };
+        let twice = || format!("{}: is there more than once", key.trim_end_matches(':'));
         if let Some(key) = key.strip_suffix(':') {
             let value = serde_json::from_str(value).map_err(|error| format!("{key}: this is not JSON: {error}"))?;
-            arguments.insert(key.to_owned(), value);
+            if arguments.insert(key.to_owned(), value).is_some() {
+                return Err(twice());
+            }
             continue;
         }
-        let property = &schema["properties"][key];
-        let is_list = types(property).contains(&"array") && !value.trim_start().starts_with('[');
+        let property = meant(schema, &schema["properties"][key]);
+        let is_list = types(schema, property).contains(&"array") && !value.trim_start().starts_with('[');
         if is_list {
-            let item = typed(&property["items"], value);
+            let item = typed(schema, &property["items"], value);
             let list = arguments.entry(key.to_owned()).or_insert_with(|| Value::Array(Vec::new()));
             list.as_array_mut().ok_or_else(|| format!("{key}: is there as a list and as JSON"))?.push(item);
-        } else if arguments.insert(key.to_owned(), typed(property, value)).is_some() {
-            return Err(format!("{key}: is there more than once"));
+        } else if arguments.insert(key.to_owned(), typed(schema, property, value)).is_some() {
+            return Err(twice());
         }
     }
     Ok(Value::Object(arguments))
 }
 
 /// A word as the type that a schema says. What is none of them stays text, for the schema to judge.
-fn typed(schema: &Value, word: &str) -> Value {
+fn typed(whole: &Value, schema: &Value, word: &str) -> Value {
     let text = || Value::String(word.to_owned());
-    let types = types(schema);
+    let types = types(whole, schema);
     if types.contains(&"string") {
         return text();
     }
@@ -86,17 +89,43 @@ fn typed(schema: &Value, word: &str) -> Value {
     }
 }
 
+/// What a schema refers to, within the `whole` one.
+fn meant<'a>(whole: &'a Value, schema: &'a Value) -> &'a Value {
+    /// References that refer to references; more go in circles.
+    const MOST: usize = 8;
+    let mut found = schema;
+    for _ in 0..MOST {
+        // One that is wrapped, to say something more of it, is meant as well.
+        let wrapped = found["allOf"].as_array().filter(|all| all.len() == 1).and_then(|all| all.first());
+        let reference = [Some(found), wrapped].into_iter().flatten().find_map(|it| it["$ref"].as_str());
+        let Some(target) = reference.and_then(|it| whole.pointer(it.strip_prefix('#')?)) else {
+            break;
+        };
+        found = target;
+    }
+    found
+}
+
 /// The types that a schema allows, as far as it says so itself or in its alternatives.
-fn types(schema: &Value) -> Vec<&str> {
+fn types<'a>(whole: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    let schema = meant(whole, schema);
     let own = match &schema["type"] {
         Value::String(one) => vec![one.as_str()],
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
     let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
-    let of_values = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
-    let is_text = of_values.filter(|value| value.is_string()).take(1).map(|_| "string");
-    own.into_iter().chain(alternatives.flat_map(types)).chain(is_text).collect()
+    let alternatives = alternatives.flat_map(|it| types(whole, it));
+    let is_text = values(whole, schema).into_iter().any(Value::is_string);
+    own.into_iter().chain(alternatives).chain(is_text.then_some("string")).collect()
+}
+
+/// The values that a schema names, if it names them all.
+fn values<'a>(whole: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+    let schema = meant(whole, schema);
+    let listed = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
+    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
+    listed.chain(alternatives.flat_map(|it| values(whole, it))).collect()
 }
 
 /// What is wrong with arguments, in words of their own names.
@@ -134,13 +163,13 @@ fn taken(tool: &str, schema: &Value) -> String {
     let rows: Vec<[String; 4]> = properties
         .iter()
         .map(|(name, property)| {
-            let mut kinds = types(property);
+            let mut kinds = types(schema, property);
             kinds.retain(|kind| *kind != "null");
+            kinds.sort_unstable();
             kinds.dedup();
-            let values = property["enum"].as_array().map(|all| {
-                let words = all.iter().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
-                words.collect::<Vec<_>>().join("|")
-            });
+            let values = values(schema, property);
+            let words = values.iter().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
+            let values = (!values.is_empty()).then(|| words.collect::<Vec<_>>().join("|"));
             let default = &property["default"];
             let need = match (required(name), default) {
                 (true, _) => "required".to_owned(),
@@ -203,6 +232,28 @@ mod tests {
     }
 
     #[test]
+    fn references_are_followed() {
+        let schema = json!({
+            "$defs": {
+                "Means": {"oneOf": [{"const": "train", "description": "By rail."}, {"const": "ship"}]},
+                "Id": {"type": "string"},
+                "Ids": {"type": "array", "items": {"$ref": "#/$defs/Id"}},
+                "Loop": {"$ref": "#/$defs/Loop"},
+            },
+            "properties": {
+                "by": {"$ref": "#/$defs/Means"}, "id": {"allOf": [{"$ref": "#/$defs/Id"}], "description": "Whose."},
+                "ids": {"$ref": "#/$defs/Ids"}, "loop": {"$ref": "#/$defs/Loop"},
+            },
+            "required": ["by"],
+        });
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let read = |given: &[&str]| read("book", &schema, &words(given));
+        let expected = json!({"by": "train", "id": "42", "ids": ["1"]});
+        assert_eq!(read(&["by=train", "id=42", "ids=1"]), Ok(expected));
+        assert!(read(&[]).unwrap_err().contains("by    train|ship  required"), "{}", read(&[]).unwrap_err());
+    }
+
+    #[test]
     fn what_does_not_fit_is_told_by_name() {
         assert_eq!(
             why(&["nam=x"]),
@@ -215,6 +266,7 @@ mod tests {
         assert!(why(&["name=x", "count=many"]).contains("'count'"), "{}", why(&["name=x", "count=many"]));
         assert_eq!(why(&["x"]), "'x' is no argument: write key=value, key:=JSON, one JSON object, or @FILE");
         assert_eq!(why(&["name=x", "name=y"]), "name: is there more than once");
+        assert_eq!(why(&["any:=1", "any:=2"]), "any: is there more than once");
         assert!(why(&["{"]).starts_with("the arguments is not JSON: "));
         assert!(why(&["name:=x"]).starts_with("name: this is not JSON: "));
     }

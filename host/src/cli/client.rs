@@ -89,10 +89,10 @@ pub(super) fn client(command: ClientCommand, output: &mut Output) -> Result<(), 
 /// A host that the client starts. Its paths are absolute: who knows where the client runs.
 fn started(folders: &[PathBuf], config: Option<&Path>) -> Result<Server, String> {
     let absolute = |path: &Path| {
-        let path = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
-        // What Windows puts before such a path is not for other programs.
-        let text = path.to_str().ok_or_else(|| format!("{}: clients take no such name", path.display()))?;
-        Ok::<_, String>(text.strip_prefix(r"\\?\").unwrap_or(text).to_owned())
+        // Not where links lead to: that is what changes when something is brought up to date.
+        let whole = path.metadata().and_then(|_| std::path::absolute(path));
+        let whole = whole.map_err(|error| format!("{}: {error}", path.display()))?;
+        whole.to_str().map(str::to_owned).ok_or_else(|| format!("{}: clients take no such name", whole.display()))
     };
     let program = std::env::current_exe().map_err(|error| format!("this program's own file is not known: {error}"))?;
     let mut args = Vec::new();
@@ -135,10 +135,14 @@ fn list(as_json: bool, output: &mut Output) -> io::Result<()> {
     let all = with_system(|system| Client::ALL.map(|client| (client, system.file(client), system.has(client))));
     let mut told: Vec<Value> = Vec::new();
     for (client, file, is_here) in all.map_err(io::Error::other)? {
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let (names, problem) = match find(client, &text) {
+        let found = match fs::read_to_string(&file) {
+            Ok(text) => find(client, &text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.to_string()),
+        };
+        let (names, problem) = match found {
             Ok(found) => (found.into_iter().map(|found| found.name).collect::<Vec<_>>(), None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
+            Err(problem) => (Vec::new(), Some(problem)),
         };
         told.push(json!({
             "client": client.word(),

@@ -5,7 +5,7 @@ use super::{FAILED, USAGE, fail};
 use crate::app::{App, Configuration};
 use crate::config::{self, File, Overrides, Settings};
 use crate::telemetry::{self, chain};
-use crate::workshop::{Profile, Watch, Workshop};
+use crate::workshop::{Profile, Running, Watch, Workshop};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What is served while it is written.
 #[derive(Debug, Clone, Args)]
@@ -48,10 +49,7 @@ const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Builds, serves, and builds again after each change.
-pub(super) async fn dev(mut args: DevArgs, output: Output) -> ExitCode {
-    if !args.stdio {
-        args.http = args.http.or(Some(ADDRESS));
-    }
+pub(super) async fn dev(args: DevArgs, output: Output) -> ExitCode {
     if let Err(error) = telemetry::start_brief(&args.log) {
         return fail(USAGE, &chain(&error));
     }
@@ -75,23 +73,33 @@ pub(super) async fn dev(mut args: DevArgs, output: Output) -> ExitCode {
         let workshop = Workshop::find(&folders, &place, profile)?;
         // Before the first build, so that no change is missed.
         let watch = workshop.watch()?;
-        Ok::<_, crate::workshop::WorkshopError>((Arc::new(workshop), watch))
+        Ok::<_, crate::workshop::WorkshopError>((workshop, watch))
     });
     let (workshop, watch) = match opened.await {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => return fail(FAILED, &chain(&error)),
         Err(_) => return fail(FAILED, "the search for crates panicked"),
     };
+    let inspected = match settings.http.filter(|_| args.inspector).map(within_reach) {
+        Some(address) if address.port() == 0 => return fail(USAGE, "--inspector needs an address with a port"),
+        None if args.inspector => return fail(USAGE, "--inspector needs HTTP: leave --stdio out, or add --http"),
+        address => address,
+    };
     tracing::info!("building {}", workshop.names().collect::<Vec<_>>().join(", "));
-    build(&workshop).await;
-    let building = tokio::spawn(build_again(workshop, watch));
-    let _inspector = settings.http.filter(|_| args.inspector).and_then(inspector);
+    // However this ends, no cargo goes on without it.
+    let _building = Building(workshop.running());
+    let workshop = tokio::select! {
+        built = build(workshop) => built,
+        () = stopped() => return ExitCode::FAILURE,
+    };
+    let building = AbortOnDropHandle::new(tokio::spawn(build_again(workshop, watch)));
+    let _inspector = inspected.and_then(Inspector::start);
     let file = args.config.clone();
     let (scratch_path, reread_args) = (scratch.path().to_owned(), args.clone());
     let reread = move || resolve(&reread_args, &scratch_path, &shelf).map(|settings| settings.supervisor);
     let configuration = Configuration::new(Arc::new(reread), file);
     let served = App::serve(settings, output.into_file(), configuration).await;
-    building.abort();
+    drop(building);
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &chain(&error)),
@@ -103,48 +111,120 @@ fn resolve(args: &DevArgs, scratch: &Path, shelf: &Path) -> Result<Settings, Str
     let environment = |name: &str| std::env::var(name).ok();
     let file = args.config.as_deref().map_or_else(|| Ok(File::default()), |path| config::read(path, &environment));
     let mut file = file.map_err(|error| chain(&error))?;
+    // What the file says beats what nobody has said.
+    let usual = (!args.stdio && file.http.address.is_none()).then_some(ADDRESS);
     file.state_dir = Some(scratch.join("state"));
     file.watch.settle = Some(config::Span(SETTLE));
     let overrides = Overrides {
         plugin_dirs: vec![shelf.to_owned()],
         stdio: args.stdio,
-        http: args.http,
+        http: args.http.or(usual),
         log_filter: Some(args.log.clone()),
         file: args.config.clone(),
     };
     Settings::resolve(file, overrides).map_err(|error| chain(&error))
 }
 
-/// Builds once, and says what came of it.
-async fn build(workshop: &Arc<Workshop>) {
-    let (builder, begin) = (Arc::clone(workshop), Instant::now());
-    let built = tokio::task::spawn_blocking(move || builder.build()).await;
-    match built {
-        Ok(Ok(built)) => {
-            let new: Vec<_> = built.iter().filter(|it| it.is_new).map(|it| it.name.as_str()).collect();
-            if !new.is_empty() {
-                tracing::info!("built {} in {:.1} s", new.join(", "), begin.elapsed().as_secs_f64());
-            }
-        }
-        Ok(Err(error)) => tracing::error!("{}: what was built last goes on being served", chain(&error)),
-        Err(_) => tracing::error!("the build panicked: what was built last goes on being served"),
+/// Builds once, and says what came of it. Nothing comes back where that panics.
+async fn build(mut workshop: Workshop) -> Option<Workshop> {
+    let begin = Instant::now();
+    let built = tokio::task::spawn_blocking(move || {
+        let report = workshop.build();
+        (workshop, report)
+    });
+    let Ok((workshop, report)) = built.await else {
+        tracing::error!("the build panicked: nothing is built any more");
+        return None;
+    };
+    let new: Vec<_> = report.built.iter().filter(|it| it.is_new).map(|it| it.name.as_str()).collect();
+    if !new.is_empty() {
+        tracing::info!("built {} in {:.1} s", new.join(", "), begin.elapsed().as_secs_f64());
     }
+    if let Some(error) = report.failed {
+        tracing::error!("{}: what was built last, if anything was, goes on being served", chain(&error));
+    }
+    Some(workshop)
 }
 
 /// Builds after each change.
-async fn build_again(workshop: Arc<Workshop>, mut watch: Watch) {
-    loop {
+async fn build_again(workshop: Option<Workshop>, mut watch: Watch) {
+    let mut next = workshop;
+    while let Some(mut workshop) = next {
         watch.changed().await;
-        build(&workshop).await;
+        let refreshed = tokio::task::spawn_blocking(move || {
+            let watch = if workshop.refresh() { workshop.watch().ok() } else { None };
+            (workshop, watch)
+        });
+        let Ok((workshop, anew)) = refreshed.await else {
+            return;
+        };
+        watch = anew.unwrap_or(watch);
+        next = build(workshop).await;
     }
 }
 
-/// Starts the MCP Inspector on an address. It ends with the host.
-fn inspector(address: SocketAddr) -> Option<Child> {
-    let mut npx = Command::new(if cfg!(windows) { "npx.cmd" } else { "npx" });
-    npx.args(["--yes", "@modelcontextprotocol/inspector", "--transport", "http", "--server-url"]);
-    npx.arg(format!("http://{address}/mcp"));
-    // What it prints is for people: its address, with its token.
-    npx.stdin(std::process::Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true);
-    npx.spawn().inspect_err(|error| tracing::error!("the MCP Inspector cannot be started with npx: {error}")).ok()
+/// What ends the build that is under way when this is dropped.
+struct Building(Running);
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Resolves when somebody wants this to end, before anything is served.
+async fn stopped() {
+    #[cfg(unix)]
+    let term = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let term = std::future::pending();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = term => {}
+    }
+}
+
+/// An address that a program on this machine can connect to.
+fn within_reach(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (std::net::Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (std::net::Ipv6Addr::LOCALHOST, v6.port()).into(),
+        other => other,
+    }
+}
+
+/// The MCP Inspector. It ends, with all that npx has started for it, when this is dropped.
+struct Inspector(Child);
+
+impl Inspector {
+    /// Starts it on an address.
+    fn start(address: SocketAddr) -> Option<Self> {
+        let mut npx = Command::new(if cfg!(windows) { "npx.cmd" } else { "npx" });
+        npx.args(["--yes", "@modelcontextprotocol/inspector", "--transport", "http", "--server-url"]);
+        npx.arg(format!("http://{address}/mcp"));
+        // What it prints is for people: its address, with its token. Standard output may be a client's.
+        npx.stdin(std::process::Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true);
+        #[cfg(unix)]
+        npx.process_group(0);
+        npx.spawn()
+            .inspect_err(|error| tracing::error!("the MCP Inspector cannot be started with npx: {error}"))
+            .ok()
+            .map(Self)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Inspector {
+    fn drop(&mut self) {
+        let group = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        }
+    }
 }

@@ -18,21 +18,24 @@ pub(super) struct NewArgs {
     /// The plugin's name, where it is not the folder's.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Take mcp-plugin-api from a folder with its sources, not from the registry.
-    #[arg(long, value_name = "DIR", conflicts_with = "git")]
+    /// Take mcp-plugin-api from a folder with its sources.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["git", "registry"])]
     path: Option<PathBuf>,
-    /// Take mcp-plugin-api from a repository, not from the registry.
-    #[arg(long, value_name = "URL")]
-    git: Option<String>,
+    /// Take mcp-plugin-api from a repository.
+    #[arg(long, value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"))]
+    git: String,
     /// The branch of that repository.
-    #[arg(long, requires = "git", conflicts_with_all = ["tag", "rev"])]
+    #[arg(long, conflicts_with_all = ["tag", "rev", "path", "registry"])]
     branch: Option<String>,
     /// The tag of that repository.
-    #[arg(long, requires = "git", conflicts_with = "rev")]
+    #[arg(long, conflicts_with_all = ["rev", "path", "registry"])]
     tag: Option<String>,
     /// The revision of that repository.
-    #[arg(long, requires = "git")]
+    #[arg(long, conflicts_with_all = ["path", "registry"])]
     rev: Option<String>,
+    /// Take mcp-plugin-api from the registry.
+    #[arg(long, conflicts_with = "git")]
+    registry: bool,
 }
 
 impl ValueEnum for Template {
@@ -47,16 +50,19 @@ impl ValueEnum for Template {
 
 /// Writes the crate, and says what to do next.
 pub(super) fn new(args: NewArgs, output: &mut Output) -> Result<(), String> {
-    let NewArgs { folder, template, name, path, git, branch, tag, rev } = args;
-    let api = match (path, git) {
-        (Some(path), _) => ApiSource::Path(path),
-        (None, Some(url)) => {
+    let NewArgs { folder, template, name, path, git, branch, tag, rev, registry } = args;
+    let api = match path {
+        Some(path) => ApiSource::Path(path),
+        None if registry => ApiSource::Registry,
+        None => {
             let at = [("branch", branch), ("tag", tag), ("rev", rev)];
-            ApiSource::Git { url, at: at.into_iter().find_map(|(key, value)| Some((key, value?))) }
+            ApiSource::Git { url: git, at: at.into_iter().find_map(|(key, value)| Some((key, value?))) }
         }
-        (None, None) => ApiSource::Registry,
     };
-    let name = name.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    // `.` has a name too.
+    let whole = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
+    let own = || whole.components().next_back().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let name = name.or_else(own).unwrap_or_default();
     let name = PackageName::parse(&name).map_err(|error| chain(&error))?;
     let blueprint = Blueprint { folder, name, template, api };
     let written = blueprint.build().map_err(|error| chain(&error))?;

@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 /// Where results are printed.
 pub(super) struct Output {
     to: File,
+    is_terminal: bool,
     is_coloured: bool,
     /// Columns of the window; nothing where there is none.
     width: Option<u16>,
@@ -33,11 +34,21 @@ impl Output {
         let is_wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let width = is_terminal.then(|| terminal_size::terminal_size_of(&stdout)).flatten();
-        Self { to: stdout, is_coloured: is_terminal && is_wanted && !is_dumb, width: width.map(|(width, _)| width.0) }
+        Self {
+            to: stdout,
+            is_terminal,
+            is_coloured: is_terminal && is_wanted && !is_dumb,
+            width: width.map(|(width, _)| width.0),
+        }
     }
 
     pub(super) fn into_file(self) -> File {
         self.to
+    }
+
+    /// Whether a person reads it.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.is_terminal
     }
 
     /// A text in its tone, where there are colours.

@@ -113,6 +113,10 @@ pub(super) fn result(result: &Value, as_json: bool, output: &mut Output) -> io::
     }
     for block in result["content"].as_array().into_iter().flatten() {
         match block["text"].as_str() {
+            // What a tool says may be anybody's words: on a terminal they write letters and do nothing else.
+            Some(text) if output.is_terminal() => {
+                text.split('\n').try_for_each(|line| output.line(&visible(&line.replace('\t', "    "))))?;
+            }
             Some(text) => output.line(text)?,
             None => output.line(&format!("[{}]", block["type"].as_str().unwrap_or("unknown")))?,
         }

@@ -48,13 +48,24 @@ pub fn install(client: Client, text: &str, name: &ServerName, server: &Server) -
 }
 
 pub(super) fn put(client: Client, text: &str, name: &ServerName, entry: &Value) -> Result<Edit, EditError> {
-    if find(client, text)?.iter().any(|found| found.name == name.as_str() && found.entry == *entry) {
+    if find(client, text)?.iter().any(|found| found.name == name.as_str() && says(&found.entry, entry)) {
         return Ok(Edit::Unchanged);
     }
     edited(client, text, |text, table| match client.format() {
         Format::Toml => toml::put(text, table, name.as_str(), entry),
         format => json::put(text, format, table, name.as_str(), entry),
     })
+}
+
+/// Keys that say how a server is reached. An entry has those that it needs and no other of them; all other keys of it are its
+/// user's: variables, switches, times.
+pub(super) const WAYS: [&str; 8] = ["type", "command", "args", "url", "serverUrl", "httpUrl", "transport", "cwd"];
+
+/// Whether what stands there says how a server is reached, and nothing else of that.
+fn says(found: &Value, entry: &Value) -> bool {
+    let is_as_meant = |key: &&str| found.get(key) == entry.get(key);
+    let others = entry.as_object().into_iter().flatten().all(|(key, value)| found.get(key) == Some(value));
+    found.is_object() && others && WAYS.iter().filter(|key| **key != "cwd").all(is_as_meant)
 }
 
 /// Takes a server out.

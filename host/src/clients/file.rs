@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// What is to be done to a client's file.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,8 @@ pub struct Pending {
     pub objection: Option<String>,
     /// Whether the change takes back exactly what was done once.
     restores: bool,
+    /// Whether the copy that is there is of what was there first.
+    keeps_copy: bool,
 }
 
 /// Works a change out. A link is followed: the file that it leads to is the one that changes.
@@ -51,15 +54,19 @@ pub struct Pending {
 /// # Errors
 /// See [`FileError`].
 pub fn apply(client: Client, file: &Path, change: Change<'_>) -> Result<Pending, FileError> {
-    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let file = followed(file);
     let before = read_text(&file)?;
     let text = before.as_deref().unwrap_or_default();
     let failed = |error| FileError::NotChanged(file.clone(), error);
-    let mut restores = false;
+    let (mut restores, mut keeps_copy) = (false, false);
     let after = match change {
         Change::Install(name, server) => match install(client, text, name, server).map_err(failed)? {
             Edit::Unchanged => before.clone(),
-            Edit::Changed(text) => Some(text),
+            Edit::Changed(changed) => {
+                // What was there before the first time is what `remove` goes back to, and not what is there now.
+                keeps_copy = original(client, &file, text, name)?.is_some();
+                Some(changed)
+            }
         },
         Change::Remove(name) => match remove(client, text, name).map_err(failed)? {
             Edit::Unchanged => before.clone(),
@@ -76,7 +83,18 @@ pub fn apply(client: Client, file: &Path, change: Change<'_>) -> Result<Pending,
         (Some(text), Change::Install(name, _)) => client.objection(&read(client, text).map_err(failed)?, name),
         _ => None,
     };
-    Ok(Pending { file, before, after, objection, restores })
+    Ok(Pending { file, before, after, objection, restores, keeps_copy })
+}
+
+/// The file that a link leads to, even if that is not there yet.
+fn followed(file: &Path) -> PathBuf {
+    if let Ok(whole) = fs::canonicalize(file) {
+        return whole;
+    }
+    match fs::read_link(file) {
+        Ok(target) => file.parent().map_or_else(|| target.clone(), |folder| folder.join(&target)),
+        Err(_) => file.to_owned(),
+    }
 }
 
 /// What was in a file before a server was put in, if nothing has been changed since: then it comes back as it was. The inner
@@ -130,21 +148,25 @@ impl Pending {
         if !self.is_change() {
             return Ok(None);
         }
-        // Clients write this file too: what they wrote meanwhile is not lost.
-        if read_text(&self.file)? != self.before {
-            let error = io::Error::other("it has just been changed by somebody else; try again");
-            return Err(failed(&self.file, error));
-        }
         let copy = backup(&self.file);
         let mut kept = None;
         if let Some(before) = &self.before
             && !self.restores
+            && !self.keeps_copy
         {
-            replace(&copy, before, &self.file).map_err(|error| failed(&copy, error))?;
+            let half = written(&copy, before, &self.file).map_err(|error| failed(&copy, error))?;
+            half.persist(&copy).map_err(|error| failed(&copy, error.error))?;
             kept = Some(copy.clone());
         }
-        match &self.after {
-            Some(after) => replace(&self.file, after, &self.file).map_err(|error| failed(&self.file, error))?,
+        let after = self.after.as_ref().map(|after| written(&self.file, after, &self.file)).transpose();
+        let after = after.map_err(|error| failed(&self.file, error))?;
+        // Clients write this file too, at any time. Looked at last, the moment is short in which that could be lost.
+        if read_text(&self.file)? != self.before {
+            let error = io::Error::other("it has just been changed by somebody else; try again");
+            return Err(failed(&self.file, error));
+        }
+        match after {
+            Some(half) => drop(half.persist(&self.file).map_err(|error| failed(&self.file, error.error))?),
             None => fs::remove_file(&self.file).map_err(|error| failed(&self.file, error))?,
         }
         if self.restores {
@@ -171,8 +193,9 @@ fn backup(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// Replaces a file in one step. It may be read by whom `like` may be read by: there may be secrets in it.
-fn replace(file: &Path, text: &str, like: &Path) -> io::Result<()> {
+/// A text, written beside where it is to be put in one step. It may be read by whom `like` may be read by: there may be secrets
+/// in it.
+fn written(file: &Path, text: &str, like: &Path) -> io::Result<NamedTempFile> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut half = tempfile::Builder::new().prefix(".mcp-host-").tempfile_in(folder)?;
@@ -185,5 +208,5 @@ fn replace(file: &Path, text: &str, like: &Path) -> io::Result<()> {
         Err(_) => {}
     }
     half.as_file().sync_all()?;
-    half.persist(file).map(|_| ()).map_err(|error| error.error)
+    Ok(half)
 }

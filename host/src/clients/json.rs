@@ -2,6 +2,7 @@
 
 use super::EditError;
 use super::client::Format;
+use super::edit::WAYS;
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use serde_json::Value;
@@ -48,7 +49,10 @@ pub(super) fn put(
     let servers = whole.object_value_or_create(table).ok_or(EditError::NotATable(table))?;
     once(&servers, name)?;
     match servers.get(name) {
-        Some(member) => member.set_value(input(entry)),
+        Some(member) => match member.object_value() {
+            Some(known) => replace(&known, entry),
+            None => member.set_value(input(entry)),
+        },
         None => {
             servers.append(name, input(entry));
         }
@@ -56,11 +60,30 @@ pub(super) fn put(
     Ok(root.to_string())
 }
 
+/// Says in an entry that is there how its server is reached. What else its user has written there stays.
+fn replace(known: &CstObject, entry: &Value) {
+    for way in WAYS {
+        if let Some(member) = known.get(way).filter(|_| entry.get(way).is_none()) {
+            member.remove();
+        }
+    }
+    for (key, value) in entry.as_object().into_iter().flatten() {
+        match known.get(key) {
+            Some(member) if member.to_serde_value().as_ref() == Some(value) => {}
+            Some(member) => member.set_value(input(value)),
+            None => {
+                known.append(key, input(value));
+            }
+        }
+    }
+}
+
 /// The text without a member of a table.
 pub(super) fn remove(text: &str, format: Format, table: &'static str, name: &str) -> Result<String, EditError> {
     let root = parse(text, format)?;
-    let whole = root.object_value();
-    let servers = whole.and_then(|whole| whole.object_value(table)).ok_or(EditError::NotATable(table))?;
+    let whole = root.object_value().ok_or(EditError::NotATable(table))?;
+    once(&whole, table)?;
+    let servers = whole.object_value(table).ok_or(EditError::NotATable(table))?;
     once(&servers, name)?;
     if let Some(member) = servers.get(name) {
         member.remove();

@@ -1,6 +1,7 @@
 //! Configurations in TOML, changed in their text.
 
 use super::EditError;
+use super::edit::WAYS;
 use serde_json::Value;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike};
 
@@ -25,6 +26,16 @@ pub(super) fn put(text: &str, table: &'static str, name: &str, entry: &Value) ->
     let servers = document.get_mut(table).ok_or(EditError::NotATable(table))?;
     let is_inline = servers.is_inline_table();
     let servers = servers.as_table_like_mut().ok_or(EditError::NotATable(table))?;
+    if let Some(known) = servers.get_mut(name).and_then(Item::as_table_like_mut) {
+        // What else its user has written there stays.
+        for way in WAYS.iter().filter(|way| entry.get(**way).is_none()) {
+            known.remove(way);
+        }
+        for (key, value) in entry.as_object().into_iter().flatten() {
+            known.insert(key, Item::Value(input(value)));
+        }
+        return Ok(with_its_line_ends(text, document.to_string()));
+    }
     let members = entry.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), input(value)));
     if is_inline {
         let inline: InlineTable = members.collect();

@@ -54,7 +54,10 @@ impl Told {
             Ok(Resolution::Complete(_)) => self.tell("ok"),
             Ok(Resolution::InputRequired { .. }) => self.tell("asks"),
             Ok(Resolution::Task(_)) => self.tell("becomes a task"),
-            Err(fault) => self.tell(&format!("failed: {fault}")),
+            Err(fault) => {
+                let fault = fault.to_string();
+                self.tell(&format!("failed: {}", fault.lines().next().unwrap_or_default()));
+            }
         }
     }
 

@@ -74,6 +74,107 @@ pub enum ScaffoldError {
     },
 }
 
+/// Words of the language, and the names of its own crates: cargo refuses them too.
+const RESERVED: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc-macro",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Types that the templates name, which a plugin's type must not be called.
+const TAKEN: &[&str] = &[
+    "Answer",
+    "Args",
+    "Box",
+    "Cache",
+    "Capability",
+    "Colour",
+    "Completion",
+    "Content",
+    "Contents",
+    "Context",
+    "Default",
+    "Duration",
+    "Err",
+    "Error",
+    "Field",
+    "Form",
+    "Host",
+    "Kit",
+    "LogLevel",
+    "Message",
+    "None",
+    "Ok",
+    "Option",
+    "Prompt",
+    "Question",
+    "Resource",
+    "Result",
+    "Role",
+    "Said",
+    "Sampling",
+    "Script",
+    "Some",
+    "String",
+    "Structured",
+    "ToolResult",
+    "Vec",
+];
+
 /// The name of a cargo package that is a plugin: 1 to 64 of `a-z`, `0-9`, `-` and `_`, a letter first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageName(String);
@@ -83,66 +184,6 @@ impl PackageName {
     /// See [`ScaffoldError`].
     pub fn parse(name: &str) -> Result<Self, ScaffoldError> {
         const MAX: usize = 64;
-        // Words of the language, and the names of its own crates: cargo refuses them too.
-        const RESERVED: &[&str] = &[
-            "abstract",
-            "alloc",
-            "as",
-            "async",
-            "await",
-            "become",
-            "box",
-            "break",
-            "const",
-            "continue",
-            "core",
-            "crate",
-            "do",
-            "dyn",
-            "else",
-            "enum",
-            "extern",
-            "false",
-            "final",
-            "fn",
-            "for",
-            "gen",
-            "if",
-            "impl",
-            "in",
-            "let",
-            "loop",
-            "macro",
-            "match",
-            "mod",
-            "move",
-            "mut",
-            "override",
-            "priv",
-            "proc-macro",
-            "proc_macro",
-            "pub",
-            "ref",
-            "return",
-            "self",
-            "static",
-            "std",
-            "struct",
-            "super",
-            "test",
-            "trait",
-            "true",
-            "try",
-            "type",
-            "typeof",
-            "unsafe",
-            "unsized",
-            "use",
-            "virtual",
-            "where",
-            "while",
-            "yield",
-        ];
         let is_good = |name: &str| {
             name.len() <= MAX
                 && name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -170,7 +211,8 @@ impl PackageName {
     /// As Rust names a type: `word-count` is `WordCount`.
     fn type_name(&self) -> String {
         let words = self.0.split(['-', '_']).filter(|word| !word.is_empty());
-        words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
+        let name: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+        if TAKEN.contains(&name.as_str()) { name + "Plugin" } else { name }
     }
 }
 
@@ -249,26 +291,41 @@ impl Blueprint {
             .replace("STARTER_LIB", &name.library())
             .replace("STARTER-DESCRIPTION", self.template.description())
             .replace("STARTER-TRY", self.template.example())
-            .replace("STARTER-API", &api.dependency(&[]))
-            .replace("STARTER-TESTING", &api.dependency(&["testing"]))
             .replace("STARTER-DEPENDENCIES\n", self.template.dependencies())
-            .replace("ui://starter", &format!("ui://{name}"))
-            .replace("Starter", &name.type_name());
+            .replace("Starter", &name.type_name())
+            // Last, because a path may have any of these words in it.
+            .replace("STARTER-TESTING", &api.dependency(&["testing"]))
+            .replace("STARTER-API", &api.dependency(&[]));
         // Else cargo would look for it among the members of a workspace around it, and refuse.
-        if text.starts_with("[package]") && is_in_workspace(&self.folder) {
+        if text.starts_with("[package]") && is_in_foreign_workspace(&self.folder) {
             text.push_str("\n# A workspace of its own, although there is one around it.\n[workspace]\n");
         }
         text
     }
 }
 
-/// Whether cargo would take a package in this folder for a part of something larger.
-fn is_in_workspace(folder: &Path) -> bool {
+/// Whether there is a workspace around a folder that does not take packages in it for its own: cargo would refuse those.
+fn is_in_foreign_workspace(folder: &Path) -> bool {
     let Ok(folder) = std::path::absolute(folder) else {
         return false;
     };
-    let manifests = folder.ancestors().skip(1).map(|folder| folder.join("Cargo.toml"));
-    manifests.filter_map(|manifest| fs::read_to_string(manifest).ok()).any(|text| text.contains("[workspace"))
+    let workspaces = folder.ancestors().skip(1).filter_map(|above| {
+        let manifest: toml::Table = fs::read_to_string(above.join("Cargo.toml")).ok()?.parse().ok()?;
+        Some((above, manifest.get("workspace")?.clone()))
+    });
+    // The innermost is the one that cargo finds.
+    let mut workspaces = workspaces;
+    let Some((root, workspace)) = workspaces.next() else {
+        return false;
+    };
+    let below = folder.strip_prefix(root).unwrap_or(&folder);
+    let names = |key: &str| workspace.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let has = |key: &str| {
+        let patterns = names(key);
+        let globs = patterns.iter().filter_map(|it| globset::Glob::new(it.as_str()?).ok());
+        globs.into_iter().any(|glob| glob.compile_matcher().is_match(below))
+    };
+    !has("members") && !has("exclude")
 }
 
 #[cfg(test)]
@@ -289,6 +346,23 @@ mod tests {
         assert!(matches!(PackageName::parse(""), Err(ScaffoldError::BadName { .. })));
         assert!(matches!(PackageName::parse("ä"), Err(ScaffoldError::BadName { .. })));
         assert_eq!(PackageName::parse("word-count_2").unwrap().type_name(), "WordCount2");
+        assert_eq!(PackageName::parse("string").unwrap().type_name(), "StringPlugin");
+    }
+
+    #[test]
+    fn a_workspace_around_is_minded() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = |text: &str| std::fs::write(folder.path().join("Cargo.toml"), text).unwrap();
+        let foreign = || super::is_in_foreign_workspace(&folder.path().join("plugins/greeter"));
+        assert!(!foreign());
+        manifest("# [workspace]\n[package]\nname = \"x\"\n");
+        assert!(!foreign(), "what is not one is none");
+        manifest("[workspace]\nmembers = [\"host\"]\n");
+        assert!(foreign());
+        manifest("[workspace]\nmembers = [\"plugins/*\"]\n");
+        assert!(!foreign(), "it is one of its own");
+        manifest("[workspace]\nmembers = [\"host\"]\nexclude = [\"plugins/greeter\"]\n");
+        assert!(!foreign());
     }
 
     #[test]

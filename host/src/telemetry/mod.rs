@@ -75,7 +75,9 @@ fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
 
 /// Whether logs have colours: on a terminal, where nobody says otherwise (<https://no-color.org>).
 fn is_coloured() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    let is_wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    std::io::stderr().is_terminal() && is_wanted && !is_dumb
 }
 
 /// Lines that say what happens.

@@ -2,11 +2,15 @@
 
 use super::Profile;
 use super::crates::{Group, cargo};
+use parking_lot::Mutex;
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What came of one plugin.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,14 +49,40 @@ struct Artifact {
     package_id: String,
     #[serde(default)]
     filenames: Vec<PathBuf>,
-    #[serde(default)]
-    fresh: bool,
 }
 
+/// What a build came to: what could be built is on the shelf, whatever else failed.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What came of each plugin that could be built.
+    pub built: Vec<Built>,
+    /// The first thing that failed.
+    pub failed: Option<BuildError>,
+}
+
+/// A cargo that runs; it can be ended from elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Running(Arc<Mutex<Option<Child>>>);
+
+impl Running {
+    /// Ends the build that is under way, if one is.
+    pub fn stop(&self) {
+        if let Some(cargo) = self.0.lock().as_mut() {
+            // It may have ended by itself.
+            let _ = cargo.kill();
+        }
+    }
+}
+
+/// Which libraries lie on the shelf: where each came from, with its size and the time of its last change.
+pub(super) type Shelved = HashMap<PathBuf, (PathBuf, u64, Option<SystemTime>)>;
+
 /// Builds the plugins of one workspace.
-pub(super) fn build(group: &Group, shelf: &Path, profile: Profile) -> Result<Vec<Built>, BuildError> {
+pub(super) fn build(group: &Group, shelf: &Path, shelved: &mut Shelved, profile: Profile, running: &Running) -> Report {
+    let mut report = Report::default();
     let mut cargo = cargo();
-    cargo.args(["build", "--lib", "--message-format=json-render-diagnostics"]).current_dir(&group.root);
+    // One plugin that does not compile keeps no other from being built.
+    cargo.args(["build", "--lib", "--keep-going", "--message-format=json-render-diagnostics"]).current_dir(&group.root);
     for package in &group.packages {
         cargo.args(["--package", &package.id]);
     }
@@ -61,28 +91,42 @@ pub(super) fn build(group: &Group, shelf: &Path, profile: Profile) -> Result<Vec
     }
     // Standard input may be a client's; standard error is where cargo shows how far it is, and what does not compile.
     cargo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut running = cargo.spawn().map_err(BuildError::NoCargo)?;
+    match run(cargo, running) {
+        Ok((artifacts, is_whole)) => {
+            if !is_whole {
+                report.failed = Some(BuildError::Failed);
+            }
+            for package in &group.packages {
+                let own = artifacts.iter().filter(|artifact| artifact.package_id == package.id);
+                let Some(library) = own.filter_map(library).next() else {
+                    continue;
+                };
+                match shelve(library, shelf, shelved) {
+                    Ok(is_new) => report.built.push(Built { name: package.name.clone(), is_new }),
+                    Err(source) => {
+                        report.failed = Some(BuildError::Unshelved { library: library.to_owned(), source });
+                    }
+                }
+            }
+        }
+        Err(error) => report.failed = Some(BuildError::NoCargo(error)),
+    }
+    report
+}
+
+/// Runs cargo to its end; gives what it has made, and whether that is all.
+fn run(mut cargo: Command, running: &Running) -> io::Result<(Vec<Artifact>, bool)> {
+    let mut child = cargo.spawn()?;
+    let stdout = child.stdout.take();
+    *running.0.lock() = Some(child);
     let mut artifacts = Vec::new();
-    for line in running.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
-        let line = line.map_err(BuildError::NoCargo)?;
+    for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
         // Only messages of products have these fields.
-        artifacts.extend(serde_json::from_str::<Artifact>(&line).ok().filter(|it| it.reason == "compiler-artifact"));
+        artifacts.extend(serde_json::from_str::<Artifact>(&line?).ok().filter(|it| it.reason == "compiler-artifact"));
     }
-    if !running.wait().map_err(BuildError::NoCargo)?.success() {
-        return Err(BuildError::Failed);
-    }
-    let mut all = Vec::new();
-    for package in &group.packages {
-        let mut own = artifacts.iter().filter(|artifact| artifact.package_id == package.id);
-        let library = own.find_map(|artifact| Some((library(artifact)?, artifact.fresh)));
-        let Some((library, is_fresh)) = library else {
-            continue;
-        };
-        let is_new = shelve(library, shelf, is_fresh)
-            .map_err(|source| BuildError::Unshelved { library: library.to_owned(), source })?;
-        all.push(Built { name: package.name.clone(), is_new });
-    }
-    Ok(all)
+    let ended = running.0.lock().take();
+    let is_whole = ended.map(|mut child| child.wait()).transpose()?.is_some_and(|status| status.success());
+    Ok((artifacts, is_whole))
 }
 
 fn library(artifact: &Artifact) -> Option<&Path> {
@@ -90,11 +134,13 @@ fn library(artifact: &Artifact) -> Option<&Path> {
     artifact.filenames.iter().find(is_library).map(PathBuf::as_path)
 }
 
-/// Puts a library onto the shelf, in one step; whether that changed anything.
-fn shelve(library: &Path, shelf: &Path, is_fresh: bool) -> io::Result<bool> {
-    let name = library.file_name().unwrap_or_default();
-    let place = shelf.join(name);
-    if is_fresh && place.is_file() {
+/// Puts a library onto the shelf, in one step; whether that changed anything. What cargo calls fresh may have been built by
+/// somebody else meanwhile, so what counts is the file.
+fn shelve(library: &Path, shelf: &Path, shelved: &mut Shelved) -> io::Result<bool> {
+    let place = shelf.join(library.file_name().unwrap_or_default());
+    let metadata = fs::metadata(library)?;
+    let now = (library.to_owned(), metadata.len(), metadata.modified().ok());
+    if shelved.get(&place) == Some(&now) {
         return Ok(false);
     }
     // Not one of the names that are looked at.
@@ -102,5 +148,6 @@ fn shelve(library: &Path, shelf: &Path, is_fresh: bool) -> io::Result<bool> {
     half.set_extension("half");
     fs::copy(library, &half)?;
     fs::rename(&half, &place)?;
+    shelved.insert(place, now);
     Ok(true)
 }

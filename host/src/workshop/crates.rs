@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 /// Plugins of one workspace, which are built together.
 #[derive(Debug)]
@@ -15,6 +16,26 @@ pub(super) struct Group {
     pub(super) packages: Vec<Package>,
     /// The folders of all crates on this machine that they are made of.
     pub(super) sources: BTreeSet<PathBuf>,
+    /// Where cargo puts what it builds.
+    pub(super) target: PathBuf,
+}
+
+/// Manifests, as they were at a moment: each with its size and the time of its last change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Manifests(Vec<(PathBuf, Option<State>)>);
+
+/// The size of a file, and the time of its last change.
+type State = (u64, Option<SystemTime>);
+
+impl Manifests {
+    pub(super) fn of(groups: &[Group]) -> Self {
+        let folders = groups.iter().flat_map(|group| group.sources.iter().chain([&group.root]));
+        let state = |file: &Path| {
+            let metadata = std::fs::metadata(file).ok()?;
+            Some((metadata.len(), metadata.modified().ok()))
+        };
+        Self(folders.map(|folder| folder.join("Cargo.toml")).map(|file| (file.clone(), state(&file))).collect())
+    }
 }
 
 /// A plugin's package.
@@ -30,6 +51,7 @@ struct Metadata {
     packages: Vec<MetadataPackage>,
     resolve: Option<Resolve>,
     workspace_root: PathBuf,
+    target_directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +148,7 @@ fn group(manifest: &Path, folder: &Path) -> Result<Group, WorkshopError> {
         .map(|package| Package { id: package.id.clone(), name: package.name.clone() })
         .collect();
     let sources = sources(&metadata, &packages);
-    Ok(Group { root: metadata.workspace_root, packages, sources })
+    Ok(Group { root: metadata.workspace_root, packages, sources, target: metadata.target_directory })
 }
 
 /// The folders of all crates without a registry or repository that these packages are made of.

@@ -7,19 +7,25 @@ mod build;
 mod crates;
 mod watch;
 
-pub use build::{BuildError, Built};
+pub use build::{BuildError, Built, Report, Running};
 pub use watch::Watch;
 
-use crates::Group;
+use build::Shelved;
+use crates::{Group, Manifests};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Crates of plugins, and the shelf for what is built of them.
 #[derive(Debug)]
 pub struct Workshop {
+    folders: Vec<PathBuf>,
     groups: Vec<Group>,
+    /// The manifests as they were when the crates were found.
+    manifests: Manifests,
     shelf: PathBuf,
+    shelved: Shelved,
     profile: Profile,
+    running: Running,
 }
 
 /// How crates are built.
@@ -66,7 +72,15 @@ impl Workshop {
     /// Runs cargo.
     pub fn find(folders: &[PathBuf], shelf: &Path, profile: Profile) -> Result<Self, WorkshopError> {
         let groups = crates::find(folders)?;
-        Ok(Self { groups, shelf: shelf.to_owned(), profile })
+        Ok(Self {
+            folders: folders.to_vec(),
+            manifests: Manifests::of(&groups),
+            groups,
+            shelf: shelf.to_owned(),
+            shelved: Shelved::default(),
+            profile,
+            running: Running::default(),
+        })
     }
 
     /// The names of the plugins' packages.
@@ -74,24 +88,40 @@ impl Workshop {
         self.groups.iter().flat_map(|group| group.packages.iter().map(|package| package.name.as_str()))
     }
 
-    /// Builds all crates, and puts what is new onto the shelf. A crate that cannot be built keeps those of another workspace
-    /// from nothing.
+    /// What ends a build from elsewhere.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        self.running.clone()
+    }
+
+    /// Finds the crates again, if a manifest has changed; whether there was anything to find. What cannot be read changes
+    /// nothing: cargo says why when it builds.
     ///
-    /// # Errors
-    /// The first error; what could be built is on the shelf nevertheless.
+    /// # Blocking
+    /// Runs cargo.
+    pub fn refresh(&mut self) -> bool {
+        if Manifests::of(&self.groups) == self.manifests {
+            return false;
+        }
+        let Ok(groups) = crates::find(&self.folders) else {
+            return false;
+        };
+        (self.manifests, self.groups) = (Manifests::of(&groups), groups);
+        true
+    }
+
+    /// Builds all crates, and puts what is new onto the shelf. What does not compile keeps nothing else from being built.
     ///
     /// # Blocking
     /// Runs cargo, which takes its time.
-    pub fn build(&self) -> Result<Vec<Built>, BuildError> {
-        let mut all = Vec::new();
-        let mut failed = None;
+    pub fn build(&mut self) -> Report {
+        let mut whole = Report::default();
         for group in &self.groups {
-            match build::build(group, &self.shelf, self.profile) {
-                Ok(built) => all.extend(built),
-                Err(error) => failed = failed.or(Some(error)),
-            }
+            let report = build::build(group, &self.shelf, &mut self.shelved, self.profile, &self.running);
+            whole.built.extend(report.built);
+            whole.failed = whole.failed.or(report.failed);
         }
-        failed.map_or(Ok(all), Err)
+        whole
     }
 
     /// Watches the sources from now on: those of the plugins, and of the crates on this machine that they depend on.
@@ -101,6 +131,7 @@ impl Workshop {
     pub fn watch(&self) -> Result<Watch, WorkshopError> {
         let folders = self.groups.iter().flat_map(|group| group.sources.iter().cloned()).collect();
         let manifests = self.groups.iter().map(|group| group.root.clone()).collect();
-        Watch::start(folders, manifests).map_err(WorkshopError::Unwatchable)
+        let outputs = self.groups.iter().map(|group| group.target.clone()).collect();
+        Watch::start(folders, manifests, outputs).map_err(WorkshopError::Unwatchable)
     }
 }

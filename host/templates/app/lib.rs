@@ -13,7 +13,7 @@ pub struct Colour {
 #[plugin]
 impl Starter {
     /// Mixes a colour. Clients that show pages show it; all others have its number.
-    #[tool(ui = "ui://starter/colour", read_only)]
+    #[tool(ui = "ui://colour/page", read_only)]
     async fn mix(
         &self,
         /** 0 to 255. */
@@ -29,7 +29,7 @@ impl Starter {
     }
 
     /// The page that shows a colour.
-    #[resource("ui://starter/colour", app)]
+    #[resource("ui://colour/page", app)]
     async fn page(&self) -> &'static str {
         include_str!("page.html")
     }

@@ -6,7 +6,7 @@ use mcp_plugin_api::testing::{Kit, Script};
 #[test]
 fn the_library_has_a_page() {
     let kit = Kit::load(json!({})).unwrap();
-    let page = kit.resource("ui://starter/colour", &Script::new()).unwrap();
+    let page = kit.resource("ui://colour/page", &Script::new()).unwrap();
     assert_eq!(
         page.contents[0].mime_type.as_deref(),
         Some("text/html;profile=mcp-app")

@@ -2,7 +2,10 @@
 
 use super::Script;
 use crate::abi::foreign::{RSlice, RStr, TD_Opaque};
-use crate::abi::{CallContext, HostObject, Outcome, PluginObject, Reply, op, open_own};
+use crate::abi::{
+    CallContext, HostObject, KIND, METADATA_MAGIC, Outcome, PanicMode, PluginObject, Reply, op, open_own,
+    parse_metadata,
+};
 use crate::adapter::Adapter;
 use crate::content::{Completion, Prompt, ResourceResult, ToolResult};
 use crate::context::Context;
@@ -18,6 +21,9 @@ use std::sync::{LazyLock, OnceLock};
 use tokio::runtime::Runtime;
 
 /// A started plugin: its code, or the library that was built of it.
+///
+/// It waits for what is asynchronous itself: use it in plain tests, not in those of a runtime such as `#[tokio::test]`, where
+/// waiting panics.
 pub struct Kit {
     started: Box<dyn Started>,
 }
@@ -76,6 +82,7 @@ impl Kit {
     /// # Errors
     /// Where it is no plugin; what the plugin's start gives.
     pub fn open(library: &Path, config: Value) -> Result<Self> {
+        check_metadata(library)?;
         let module = open_own(library).map_err(|error| {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
             Error::new(format!("{}: {error}{cause}", library.display()))
@@ -147,6 +154,22 @@ impl Kit {
             Reply::RErr(failure) => Err(Error::from(failure)),
         }
     }
+}
+
+/// Looks for what a host reads of a library before anything of it runs, and refuses what a host would refuse.
+fn check_metadata(library: &Path) -> Result<()> {
+    let bytes = std::fs::read(library).map_err(|error| Error::new(format!("{}: {error}", library.display())))?;
+    let told = |what: &str| Error::new(format!("{}: {what}, so no host would load it", library.display()));
+    let places = bytes.windows(METADATA_MAGIC.len()).enumerate().filter(|(_, window)| *window == METADATA_MAGIC);
+    let found = places.filter_map(|(at, _)| parse_metadata(&bytes[at..]).ok()).next();
+    let metadata = found.ok_or_else(|| told("it has no metadata of a plugin"))?;
+    if metadata.abi != KIND {
+        return Err(told(&format!("it speaks the ABI '{}'", metadata.abi)));
+    }
+    if metadata.panic == PanicMode::Abort {
+        return Err(told("it is built with `panic = \"abort\"`"));
+    }
+    Ok(())
 }
 
 fn host() -> HostObject {

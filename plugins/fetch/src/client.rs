@@ -2,9 +2,9 @@
 
 use crate::address::is_allowed;
 use ipnet::IpNet;
-use mcp_plugin_api::{Error, Result};
+use mcp_plugin_api::{Context, Error, Result};
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{Uri, header};
@@ -21,7 +21,7 @@ pub(crate) struct Bounds {
     pub(crate) max_bytes: u64,
     /// Redirects that are followed.
     pub(crate) max_redirects: u32,
-    /// How long one answer may take.
+    /// How long a call may take, all that it asks for together.
     pub(crate) timeout: Duration,
 }
 
@@ -29,6 +29,20 @@ pub(crate) struct Bounds {
 pub(crate) struct Client {
     agent: Agent,
     bounds: Bounds,
+}
+
+/// The time of one call.
+pub(crate) struct Time<'a> {
+    end: SystemTime,
+    ctx: &'a Context,
+}
+
+impl Time<'_> {
+    /// What is left of it; nothing where it is over, or nobody waits any more.
+    fn left(&self) -> Option<Duration> {
+        let left = self.end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero());
+        left.filter(|_| !self.ctx.is_cancelled())
+    }
 }
 
 /// An answer.
@@ -93,11 +107,15 @@ impl Client {
             .max_redirects(0)
             // A proxy would look names up itself, and connect to whatever it finds.
             .proxy(None)
-            .timeout_global(Some(bounds.timeout))
             .max_response_header_size(64 * 1024)
             .build();
         let guard = Guard { networks: bounds.networks.clone(), names: DefaultResolver::default() };
         Self { agent: Agent::with_parts(config, DefaultConnector::default(), guard), bounds }
+    }
+
+    /// The time that a call has from now on, as long as its client waits.
+    pub(crate) fn time<'a>(&self, ctx: &'a Context) -> Time<'a> {
+        Time { end: SystemTime::now() + self.bounds.timeout, ctx }
     }
 
     /// Asks for a page, and for where it has moved to. `before` may refuse each address before it is asked.
@@ -105,12 +123,13 @@ impl Client {
         &self,
         url: &Url,
         user_agent: &str,
+        time: &Time<'_>,
         mut before: impl FnMut(&Url) -> Result<()>,
     ) -> Result<Answer> {
         let mut at = url.clone();
         for _ in 0..=self.bounds.max_redirects {
             before(&at)?;
-            match self.ask(&at, user_agent)? {
+            match self.ask(&at, user_agent, time)? {
                 Step::Answer(answer) => return Ok(answer),
                 Step::Redirect(next) => at = next,
             }
@@ -118,11 +137,12 @@ impl Client {
         Err(Error::new(format!("Failed to fetch {url}: there are more than {} redirects", self.bounds.max_redirects)))
     }
 
-    fn ask(&self, url: &Url, user_agent: &str) -> Result<Step> {
-        check_scheme(url)?;
+    fn ask(&self, url: &Url, user_agent: &str, time: &Time<'_>) -> Result<Step> {
+        check(url)?;
         let failed = |error: ureq::Error| told(url, &error);
         let request = self.agent.get(url.as_str()).header(header::USER_AGENT, user_agent).header(header::ACCEPT, "*/*");
-        let mut response = request.call().map_err(failed)?;
+        let left = time.left().ok_or_else(|| Error::new(format!("Failed to fetch {url}: its time is over")))?;
+        let mut response = request.config().timeout_global(Some(left)).build().call().map_err(failed)?;
         let status = response.status();
         let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let moved = field(header::LOCATION).filter(|_| status.is_redirection() && status.as_u16() != 304);
@@ -143,12 +163,15 @@ impl Client {
     }
 }
 
-/// The web, and no files or mail.
-fn check_scheme(url: &Url) -> Result<()> {
-    if ["http", "https"].contains(&url.scheme()) {
-        return Ok(());
+/// The web, and no files or mail; and nothing that would send a password, and tell it again.
+fn check(url: &Url) -> Result<()> {
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(Error::new(format!("Failed to fetch {url}: only http and https are fetched")));
     }
-    Err(Error::new(format!("Failed to fetch {url}: only http and https are fetched")))
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::new("Failed to fetch: a URL with a user or a password in it is not fetched"));
+    }
+    Ok(())
 }
 
 /// Why nothing came, for the model.
@@ -167,6 +190,18 @@ fn text(content_type: &str, bytes: &[u8]) -> String {
         let (name, value) = parameter.trim().split_once('=')?;
         name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_owned())
     });
+    // A page may say it itself, near its beginning.
+    let of_page = || {
+        let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).to_ascii_lowercase();
+        let (before, rest) = beginning.split_once("charset=")?;
+        let label: String = rest
+            .trim_start_matches(['"', '\''])
+            .chars()
+            .take_while(|it| it.is_ascii_alphanumeric() || "-_:".contains(*it))
+            .collect();
+        before.contains("<meta").then_some(label)
+    };
+    let announced = announced.or_else(of_page);
     let encoding = announced.and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
     encoding.unwrap_or(encoding_rs::UTF_8).decode(bytes).0.into_owned()
 }

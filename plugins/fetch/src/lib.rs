@@ -7,7 +7,7 @@ mod address;
 mod client;
 mod page;
 
-use client::{Answer, Bounds, Client};
+use client::{Answer, Bounds, Client, Time};
 use ipnet::IpNet;
 use mcp_plugin_api::prelude::*;
 use robotstxt::DefaultMatcher;
@@ -41,7 +41,7 @@ pub struct Config {
     /// Redirects that are followed. Default: 10.
     #[serde(default = "default_max_redirects")]
     max_redirects: u32,
-    /// How long one answer may take, in milliseconds. Default: 30,000.
+    /// How long a call may take, all redirects together, in milliseconds. Default: 30,000.
     #[serde(default = "default_timeout_ms")]
     timeout_ms: u64,
 }
@@ -121,9 +121,11 @@ impl Fetch {
         /** Get the actual HTML content of the requested page, without simplification. */
         #[default(false)]
         raw: bool,
+        ctx: &Context,
     ) -> Result<String> {
         let url = parse(&url)?;
-        let answer = self.client.get(&url, &self.autonomous, |at| self.ask_robots(at))?;
+        let time = self.client.time(ctx);
+        let answer = self.client.get(&url, &self.autonomous, &time, |at| self.ask_robots(at, &time))?;
         let Text { before, text } = simplified(&url, answer, raw)?;
         let rest: String = text.chars().skip(start_index).take(max_length).collect();
         let end = start_index + rest.chars().count();
@@ -146,9 +148,10 @@ impl Fetch {
         &self,
         /** URL to fetch */
         url: String,
+        ctx: &Context,
     ) -> Message {
         let fetched = parse(&url).and_then(|url| {
-            let answer = self.client.get(&url, &self.by_user, |_| Ok(()))?;
+            let answer = self.client.get(&url, &self.by_user, &self.client.time(ctx), |_| Ok(()))?;
             simplified(&url, answer, false)
         });
         // A user reads it: what went wrong is as good as what was fetched.
@@ -161,7 +164,7 @@ impl Fetch {
 
 impl Fetch {
     /// Refuses what a site does not want to be fetched by programs (RFC 9309).
-    fn ask_robots(&self, url: &Url) -> Result<()> {
+    fn ask_robots(&self, url: &Url, time: &Time<'_>) -> Result<()> {
         if !self.heeds_robots || !["http", "https"].contains(&url.scheme()) {
             return Ok(());
         }
@@ -170,12 +173,12 @@ impl Fetch {
         robots.set_query(None);
         robots.set_fragment(None);
         let refused = |error: Error| {
-            if error.message().starts_with("Refused") {
+            if error.message().starts_with("Refused") || error.message().ends_with("is not fetched") {
                 return error;
             }
             Error::new(format!("Failed to fetch robots.txt {robots} due to a connection issue"))
         };
-        let answer = self.client.get(&robots, &self.autonomous, |_| Ok(())).map_err(refused)?;
+        let answer = self.client.get(&robots, &self.autonomous, time, |_| Ok(())).map_err(refused)?;
         match answer.status {
             401 | 403 => Err(Error::new(format!(
                 "When fetching robots.txt ({robots}), received status {} so assuming that autonomous fetching is not allowed, \
@@ -214,7 +217,7 @@ fn simplified(url: &Url, answer: Answer, raw: bool) -> Result<Text> {
         return Err(Error::new(format!("Failed to fetch {url} - status code {status}")));
     }
     if !raw && page::is_page(&content_type, &text) {
-        return Ok(Text { before: String::new(), text: page::markdown(&text) });
+        return Ok(Text { before: String::new(), text: page::markdown(&text, url.as_str()) });
     }
     let before =
         format!("Content type {content_type} cannot be simplified to markdown, but here is the raw content:\n");

@@ -108,10 +108,11 @@ fn a_page_is_read_as_its_article() {
     let kit = kit(json!({}));
     let url = site.url("/page.html");
     let told = fetch(&kit, &url);
-    let expected = "## Main heading\n\nFirst **bold** and *emph* paragraph with a [relative link](/rel?x=1&amp;y=2), an \
+    let expected = "## Main heading\n\nFirst **bold** and *emph* paragraph with a [relative link]({origin}/rel?x=1&y=2), an \
                     [absolute link](https://example.org/abs) & an entity \\<tag>.\n\n## List\n\n- one\n- two\n    - \
                     nested\n\n1. first\n2. second\n\n```\ndef f():\n    return 1\n```\n\nInline `code`.\n\n\n| A | B |\n| - | - \
-                    |\n| 1 | 2 |\n\n> Quote\n\n![pic](/i.png)\n\n---\n\nLine  \nbreak";
+                    |\n| 1 | 2 |\n\n> Quote\n\n![pic]({origin}/i.png)\n\n---\n\nLine  \nbreak";
+    let expected = expected.replace("{origin}", &site.url(""));
     assert_eq!(told, format!("Contents of {url}:\n{expected}"));
     assert_eq!(
         site.asked(),
@@ -132,6 +133,11 @@ fn other_things_come_as_they_are_piece_by_piece() {
     let site = Site::new()
         .page("/uni", "200 OK\r\nContent-Type: text/plain; charset=utf-8", "a😀bcde")
         .page("/latin", "200 OK\r\nContent-Type: text/plain; charset=iso-8859-1", b"caf\xe9")
+        .page(
+            "/cyrillic",
+            "200 OK\r\nContent-Type: Text/HTML",
+            b"<html><head><meta charset=windows-1251></head><body><p>\xcf\xf0\xe8\xe2\xe5\xf2 all</p></body></html>",
+        )
         .page("/none", "200 OK\r\nContent-Type: text/plain", "");
     let kit = kit(json!({}));
     let piece = |start: usize, length: usize| {
@@ -143,6 +149,12 @@ fn other_things_come_as_they_are_piece_by_piece() {
     assert_eq!(piece(4, 2), "de");
     assert_eq!(piece(6, 2), "<error>No more content available.</error>");
     assert!(fetch(&kit, &site.url("/latin")).ends_with(":\ncafé"));
+    assert!(fetch(&kit, &site.url("/cyrillic")).ends_with(":\nПривет all"));
+    assert!(fails(&kit, &site.url("/uni").replace("127", "user:pw@127")).ends_with("a password in it is not fetched"));
+    let script = Script::new();
+    script.cancel();
+    let late = kit.tool("fetch", json!({"url": site.url("/uni")}), &script).unwrap();
+    assert!(late.is_error, "{}", late.text());
     assert!(fetch(&kit, &site.url("/none")).ends_with(":\n<error>No more content available.</error>"));
 }
 

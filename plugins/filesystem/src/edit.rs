@@ -23,7 +23,7 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String> {
             return Err(Error::invalid_arguments(format!("edit {number}: 'oldText' is empty")));
         }
         // Files with other line ends are met half-way: the file's own are kept.
-        let crlf = text.contains("\r\n") && !edit.old_text.contains('\r');
+        let crlf = text.contains("\r\n") && !edit.old_text.contains('\r') && !text.contains(&edit.old_text);
         let own = |piece: &str| if crlf { piece.replace("\r\n", "\n").replace('\n', "\r\n") } else { piece.to_owned() };
         let old = own(&edit.old_text);
         match text.matches(&old).count() {

@@ -4,6 +4,7 @@ use crate::roots::Located;
 use cap_std::fs::{Dir, FileType};
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use mcp_plugin_api::prelude::*;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Entries that one walk may meet.
@@ -82,6 +83,14 @@ pub(crate) fn written_size(bytes: u64) -> String {
     }
 }
 
+/// What a walk meets: its name as text and as it is, and its path below the beginning.
+struct Met {
+    name: String,
+    path: PathBuf,
+    own: OsString,
+    file_type: FileType,
+}
+
 /// One walk: what it leaves out, and how far it may still go.
 struct Walk<'a> {
     exclude: &'a GlobSet,
@@ -91,7 +100,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The entries of a folder that are not left out, sorted. Symbolic links are told, and never followed.
-    fn step(&mut self, folder: &Dir, below: &Path) -> Result<Vec<(String, PathBuf, FileType)>> {
+    fn step(&mut self, folder: &Dir, below: &Path) -> Result<Vec<Met>> {
         let mut entries = Vec::new();
         for entry in folder.entries()? {
             let entry = entry?;
@@ -104,18 +113,18 @@ impl Walk<'_> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = below.join(&name);
             if !self.exclude.is_match(&path) && !self.exclude.is_match(&name) {
-                entries.push((name, path, entry.file_type()?));
+                entries.push(Met { name, path, own: entry.file_name(), file_type: entry.file_type()? });
             }
         }
-        entries.sort_by(|one, other| one.0.cmp(&other.0));
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
     }
 
     fn tree(&mut self, folder: &Dir, below: &Path, depth: usize) -> Result<Vec<Tree>> {
         let mut tree = Vec::new();
-        for (name, path, file_type) in self.step(folder, below)? {
+        for Met { name, path, own, file_type } in self.step(folder, below)? {
             let children = match file_type.is_dir() && depth < MAX_DEPTH {
-                true => Some(self.tree(&folder.open_dir(&name)?, &path, depth + 1)?),
+                true => Some(self.tree(&folder.open_dir(&own)?, &path, depth + 1)?),
                 false => None,
             };
             tree.push(Tree { name, kind: kind(file_type).to_owned(), children });
@@ -124,12 +133,12 @@ impl Walk<'_> {
     }
 
     fn search(&mut self, folder: &Dir, below: &Path, depth: usize, wanted: &mut dyn FnMut(&Path)) -> Result<()> {
-        for (name, path, file_type) in self.step(folder, below)? {
+        for Met { path, own, file_type, .. } in self.step(folder, below)? {
             wanted(&path);
             // A folder that cannot be entered does not stop the search.
             if file_type.is_dir()
                 && depth < MAX_DEPTH
-                && let Ok(inner) = folder.open_dir(&name)
+                && let Ok(inner) = folder.open_dir(&own)
             {
                 self.search(&inner, &path, depth + 1, wanted)?;
             }

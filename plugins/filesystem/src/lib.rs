@@ -1,7 +1,7 @@
 //! Files in folders that the operator allows, and nowhere else.
 //!
-//! Every path is resolved inside a capability for one of the allowed folders: `..`, absolute paths and symbolic links that
-//! lead out of it are refused by the file system calls themselves, not by comparing text.
+//! `..` is taken out of a path's text. What is left is resolved inside a capability for one of the allowed folders: symbolic links
+//! that lead out of it are refused by the file system calls themselves, not by comparing text.
 
 mod edit;
 mod find;

@@ -16,6 +16,8 @@ pub(crate) struct Roots {
 
 struct Root {
     path: PathBuf,
+    /// As the operator has written it, which may lead there by links.
+    written: PathBuf,
     dir: Dir,
 }
 
@@ -30,9 +32,10 @@ impl Roots {
         let open = |path: &PathBuf| {
             let unusable =
                 |error| Error::invalid_params(format!("the root {} cannot be used: {error}", path.display()));
+            let written = std::path::absolute(path).map_err(unusable)?;
             let path = path.canonicalize().map_err(unusable)?;
             let dir = Dir::open_ambient_dir(&path, ambient_authority()).map_err(unusable)?;
-            Ok(Root { path, dir })
+            Ok(Root { path, written, dir })
         };
         Ok(Self { roots: paths.iter().map(open).collect::<Result<_>>()?, read_only })
     }
@@ -57,9 +60,10 @@ impl Roots {
         };
         let located = if path.is_absolute() {
             plain(path).and_then(|plain| {
-                let inside = self.roots.iter().filter(|root| plain.starts_with(&root.path));
-                let root = inside.max_by_key(|root| root.path.as_os_str().len())?;
-                Some((root, plain.strip_prefix(&root.path).ok()?.to_owned()))
+                let spellings = self.roots.iter().flat_map(|root| [(root, &root.path), (root, &root.written)]);
+                let inside = spellings.filter(|(_, name)| plain.starts_with(name));
+                let (root, name) = inside.max_by_key(|(_, name)| name.as_os_str().len())?;
+                Some((root, plain.strip_prefix(name).ok()?.to_owned()))
             })
         } else {
             plain(path).map(|plain| (first, plain))

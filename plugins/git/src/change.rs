@@ -14,6 +14,13 @@ pub(crate) fn add(repository: &Repository, files: &[String]) -> Result<bool> {
     let root = repository.workdir().ok_or_else(|| Error::new("this repository has no files: it is bare"))?;
     let mut index = repository.index().map_err(told)?;
     let before: Vec<_> = index.iter().map(|entry| (entry.path, entry.id, entry.mode, entry.flags)).collect();
+    let mut options = StatusOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(true).show(StatusShow::Workdir);
+    let statuses = repository.statuses(Some(&mut options)).map_err(told)?;
+    // Without the slash that stands behind the name of a repository within this one.
+    let new: Vec<PathBuf> = statuses.iter().map(|entry| as_path(entry.path_bytes()).components().collect()).collect();
+    let is_behind_link =
+        |path: &Path| path.ancestors().skip(1).any(|it| !it.as_os_str().is_empty() && root.join(it).is_symlink());
     for file in files {
         let outside = || Error::new(format!("Path '{file}' is outside the repository '{}'", root.display()));
         let path = Path::new(file);
@@ -26,21 +33,22 @@ pub(crate) fn add(repository: &Repository, files: &[String]) -> Result<bool> {
         if !is_known && root.join(&path).symlink_metadata().is_err() {
             return Err(Error::new(format!("pathspec '{file}' did not match any files")));
         }
-        let is_link = |folder: &Path| root.join(folder).is_symlink();
-        if path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).any(is_link) {
+        if is_behind_link(&path) {
             return Err(Error::new(format!("pathspec '{file}' is beyond a symbolic link")));
         }
-        let mut options = StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true).show(StatusShow::Workdir);
-        for entry in repository.statuses(Some(&mut options)).map_err(told)?.iter() {
-            let found = as_path(entry.path_bytes());
-            if !found.starts_with(&path) {
-                continue;
-            }
-            if root.join(&found).symlink_metadata().is_ok() {
-                index.add_path(&found).map_err(told)?;
+        for found in new.iter().filter(|found| found.starts_with(&path)) {
+            // A file whose folder has become a link is gone: what the link leads to is another one.
+            if root.join(found).symlink_metadata().is_ok() && !is_behind_link(found) {
+                // A repository within this one is left out, and keeps nothing else from being staged.
+                let is_within = root.join(found).is_dir();
+                match index.add_path(found) {
+                    Err(error) if !is_within => {
+                        return Err(Error::new(format!("{}: {}", found.display(), error.message())));
+                    }
+                    _ => {}
+                }
             } else {
-                index.remove_path(&found).map_err(told)?;
+                index.remove_path(found).map_err(told)?;
             }
         }
     }
@@ -61,7 +69,12 @@ fn as_path(bytes: &[u8]) -> PathBuf {
 /// Takes back what was staged.
 pub(crate) fn reset(repository: &Repository) -> Result<()> {
     match head(repository)? {
-        Some(head) => repository.reset(head.as_object(), git2::ResetType::Mixed, None).map_err(told),
+        // Not by the library's own reset, which would forget a rebase that is under way.
+        Some(head) => {
+            let mut index = repository.index().map_err(told)?;
+            let tree = head.tree().map_err(told)?;
+            index.read_tree(&tree).and_then(|()| index.write()).map_err(told)
+        }
         None => {
             let mut index = repository.index().map_err(told)?;
             index.clear().and_then(|()| index.write()).map_err(told)
@@ -96,7 +109,10 @@ pub(crate) fn commit(repository: &Repository, message: &str) -> Result<Oid> {
         merged.into_iter().map(|id| repository.find_commit(id)).collect::<Result<Vec<_>, _>>().map_err(told)?;
     let parents: Vec<_> = parent.iter().chain(&merged).collect();
     let id = repository.commit(Some("HEAD"), &author, &author, &message, &tree, &parents).map_err(told)?;
-    repository.cleanup_state().map_err(told)?;
+    // The merge is over. What else is under way, such as a rebase, goes on.
+    for name in ["MERGE_HEAD", "MERGE_MODE", "MERGE_MSG"] {
+        let _ = std::fs::remove_file(repository.path().join(name));
+    }
     Ok(id)
 }
 
@@ -127,6 +143,12 @@ pub(crate) fn create_branch(repository: &Repository, name: &str, base: Option<&s
 
 /// Checks a branch or revision out. What is changed and not committed stays, or keeps it from happening.
 pub(crate) fn checkout(repository: &Repository, name: &str) -> Result<String> {
+    if repository.state() != RepositoryState::Clean {
+        let told =
+            "something is under way here, such as a merge or a rebase: end it before you switch; git_status tells what";
+        return Err(Error::new(told));
+    }
+    let before = head(repository)?;
     let (object, reference) =
         repository.revparse_ext(name).map_err(|_| Error::new(format!("Ref '{name}' did not resolve to an object")))?;
     let commit = object.peel_to_commit().map_err(told)?;
@@ -150,7 +172,24 @@ pub(crate) fn checkout(repository: &Repository, name: &str) -> Result<String> {
     let branch = reference.as_ref().filter(|it| it.is_branch()).and_then(|it| it.name().ok());
     match branch {
         Some(full) => {
-            repository.set_head(full).map_err(told)?;
+            if let Err(error) = repository.set_head(full) {
+                // Checked out by another working tree, say. The files are brought back to where the branch still is: those that
+                // differ, which had nothing in them that was not committed.
+                if let Some(before) = before {
+                    let (old, new) = (before.tree().map_err(told)?, commit.tree().map_err(told)?);
+                    let differ = repository.diff_tree_to_tree(Some(&new), Some(&old), None).map_err(told)?;
+                    let mut back = CheckoutBuilder::new();
+                    back.force().remove_untracked(true).disable_pathspec_match(true);
+                    for delta in differ.deltas() {
+                        let paths = [delta.old_file().path(), delta.new_file().path()];
+                        for path in paths.into_iter().flatten() {
+                            back.path(path);
+                        }
+                    }
+                    repository.checkout_tree(before.as_object(), Some(&mut back)).map_err(told)?;
+                }
+                return Err(told(error));
+            }
             Ok(format!("Switched to branch '{name}'"))
         }
         None => {

@@ -10,8 +10,10 @@ use std::fmt::Write as _;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 fn options(context_lines: u32) -> DiffOptions {
+    /// Larger files are told to differ, and not read whole for that.
+    const MAX_FILE_BYTES: i64 = 16 * 1024 * 1024;
     let mut options = DiffOptions::new();
-    options.context_lines(context_lines);
+    options.context_lines(context_lines).max_size(MAX_FILE_BYTES);
     options
 }
 
@@ -51,11 +53,12 @@ pub(crate) fn with(repository: &Repository, target: &str, context_lines: u32) ->
 
 /// A commit with what it changed; or a file or folder in one.
 pub(crate) fn show(repository: &Repository, revision: &str) -> Result<String> {
-    if let Some((_, path)) = revision.split_once(':') {
-        let found = repository.revparse_single(revision).map_err(|error| match error.code() {
-            git2::ErrorCode::NotFound => Error::new(format!("Blob or Tree named '{path}' not found")),
-            _ => told(error),
-        })?;
+    let found = repository.revparse_single(revision).map_err(|_| match revision.rsplit_once(':') {
+        Some((_, path)) if !path.ends_with('}') => Error::new(format!("Blob or Tree named '{path}' not found")),
+        _ => Error::new(format!("Ref '{revision}' did not resolve to an object")),
+    })?;
+    // A colon may also stand in a date, or in words of a message: what counts is what was found.
+    if matches!(found.kind(), Some(ObjectType::Blob | ObjectType::Tree)) {
         return match found.kind() {
             Some(ObjectType::Blob) => {
                 let blob = found.peel_to_blob().map_err(told)?;

@@ -12,8 +12,11 @@ use std::path::Path;
 
 /// A time as it was written down, in the zone of whoever wrote it.
 pub(crate) fn written(time: Time, format: &str) -> Result<String> {
-    let offset = Offset::from_seconds(time.offset_minutes() * 60).map_err(Error::new)?;
-    let moment = Timestamp::from_second(time.seconds()).map_err(Error::new)?;
+    // What no calendar has is told as it was written: one odd commit hides no other.
+    let offset = Offset::from_seconds(time.offset_minutes() * 60).unwrap_or(Offset::UTC);
+    let Ok(moment) = Timestamp::from_second(time.seconds()) else {
+        return Ok(format!("@{}", time.seconds()));
+    };
     Ok(moment.to_zoned(TimeZone::fixed(offset)).strftime(format).to_string())
 }
 
@@ -34,7 +37,9 @@ pub(crate) fn moment(what: &str, words: &str) -> Result<i64> {
                 let time: DateTime = words.parse().ok()?;
                 time.to_zoned(now.time_zone().clone()).ok().map(|it| it.timestamp())
             };
-            let ago = || now.checked_add(words.parse::<Span>().ok()?).ok().map(|it| it.timestamp());
+            // Without "ago" it would be a time that is still to come.
+            let span = || words.parse::<Span>().ok().filter(|span| span.is_negative());
+            let ago = || now.checked_add(span()?).ok().map(|it| it.timestamp());
             zoned().or_else(date).or_else(local).or_else(ago)
         }
     };
@@ -112,28 +117,37 @@ pub(crate) fn branches(
                 lines.push(format!("* ({})", detached(repository)?));
             }
         }
+        let mut own = Vec::new();
         for branch in repository.branches(Some(git2::BranchType::Local)).map_err(told)? {
             let (branch, _) = branch.map_err(told)?;
             let Some(tip) = branch.get().target() else {
                 continue;
             };
             if is_meant(tip)? {
-                lines.push(format!("{} {}", if branch.is_head() { '*' } else { ' ' }, name(&branch)?));
+                own.push((name(&branch)?, if branch.is_head() { '*' } else { ' ' }));
             }
         }
+        own.sort();
+        lines.extend(own.into_iter().map(|(name, mark)| format!("{mark} {name}")));
     }
     if which != BranchType::Local {
         let before = if which == BranchType::All { "remotes/" } else { "" };
+        let mut others = Vec::new();
         for branch in repository.branches(Some(git2::BranchType::Remote)).map_err(told)? {
             let (branch, _) = branch.map_err(told)?;
-            let tip = branch.get().peel_to_commit().map_err(told)?.id();
-            if !is_meant(tip)? {
+            // A name that leads to one that is gone is none.
+            let Ok(tip) = branch.get().peel_to_commit() else {
+                continue;
+            };
+            if !is_meant(tip.id())? {
                 continue;
             }
             let leads = branch.get().symbolic_target().ok().flatten().and_then(|it| it.strip_prefix("refs/remotes/"));
             let leads = leads.map_or_else(String::new, |to| format!(" -> {to}"));
-            lines.push(format!("  {before}{}{leads}", name(&branch)?));
+            others.push(format!("  {before}{}{leads}", name(&branch)?));
         }
+        others.sort();
+        lines.extend(others);
     }
     Ok(lines.join("\n"))
 }

@@ -46,7 +46,36 @@ impl Allowed {
         if parts.into_iter().flatten().any(|part| !self.has(part)) {
             return Err(outside());
         }
+        // So may a link in its data, and what it borrows from others.
+        for folder in [repository.path(), repository.commondir()] {
+            if folder.join("objects/info/alternates").exists() || self.leads_out(folder, 0) {
+                return Err(Error::new(format!(
+                    "the data of repository '{path}' lie elsewhere, by links or by objects that it borrows: it is not used"
+                )));
+            }
+        }
         Ok(repository)
+    }
+
+    /// Whether a link in a repository's data leads out of what is allowed. Objects are named by what is in them: of those, only
+    /// the folders are looked at.
+    fn leads_out(&self, folder: &Path, depth: usize) -> bool {
+        const DEPTH: usize = 16;
+        let is_objects = folder.file_name().is_some_and(|name| name == "objects");
+        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok);
+        for entry in entries {
+            let Ok(kind) = entry.file_type() else {
+                return true;
+            };
+            if kind.is_symlink() && !self.has(&entry.path()) {
+                return true;
+            }
+            let is_fan = is_objects && entry.file_name().len() == 2;
+            if kind.is_dir() && !is_fan && (depth == DEPTH || self.leads_out(&entry.path(), depth + 1)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// As [`Allowed::open`], unless nothing may be changed.

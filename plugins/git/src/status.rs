@@ -1,8 +1,9 @@
 //! The status, as `git status` tells it.
 
 use crate::repository::{branch, detached, head, told};
-use git2::{Repository, RepositoryState, Status, StatusEntry, StatusOptions};
+use git2::{IndexConflict, Repository, RepositoryState, Status, StatusEntry, StatusOptions};
 use mcp_plugin_api::Result;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// The status of a working tree.
@@ -20,11 +21,11 @@ pub(crate) fn tell(repository: &Repository) -> Result<String> {
     let mut options = StatusOptions::new();
     options.include_untracked(true).renames_head_to_index(true).renames_index_to_workdir(false);
     let statuses = repository.statuses(Some(&mut options)).map_err(told)?;
-    let mut sections = Sections::default();
+    let mut sections = Sections { conflicts: conflicts(repository)?, ..Sections::default() };
     for entry in statuses.iter() {
         sections.take(&entry);
     }
-    let Sections { staged, unmerged, changed, untracked, has_deleted } = sections;
+    let Sections { staged, unmerged, changed, untracked, has_deleted, .. } = sections;
     text.push_str(&merging(repository, &unmerged));
     let unstage = if repository.state() != RepositoryState::Clean {
         // In the middle of something git gives no hint.
@@ -39,10 +40,16 @@ pub(crate) fn tell(repository: &Repository) -> Result<String> {
         "  (use \"git {add} <file>...\" to update what will be committed)\n  (use \"git restore <file>...\" to discard \
          changes in working directory)"
     );
+    let is_gone = unmerged.iter().any(|line| line.starts_with("deleted by") || line.starts_with("both deleted"));
+    let resolve = if is_gone {
+        "  (use \"git add/rm <file>...\" as appropriate to mark resolution)"
+    } else {
+        "  (use \"git add <file>...\" to mark resolution)"
+    };
     let include = "  (use \"git add <file>...\" to include in what will be committed)";
     let parts = [
         ("Changes to be committed:", unstage, &staged),
-        ("Unmerged paths:", "  (use \"git add <file>...\" to mark resolution)", &unmerged),
+        ("Unmerged paths:", resolve, &unmerged),
         ("Changes not staged for commit:", &update, &changed),
         ("Untracked files:", include, &untracked),
     ];
@@ -133,6 +140,8 @@ fn merging(repository: &Repository, unmerged: &[String]) -> String {
 /// Files by what there is to be said of them.
 #[derive(Default)]
 struct Sections {
+    /// What happened to files that could not be merged, by their paths.
+    conflicts: HashMap<Vec<u8>, &'static str>,
     staged: Vec<String>,
     unmerged: Vec<String>,
     changed: Vec<String>,
@@ -145,7 +154,8 @@ impl Sections {
     fn take(&mut self, entry: &StatusEntry<'_>) {
         let (status, path) = (entry.status(), String::from_utf8_lossy(entry.path_bytes()).into_owned());
         if status.is_conflicted() {
-            self.unmerged.push(format!("{}{path}", conflict(entry)));
+            let what = self.conflicts.get(entry.path_bytes()).copied().unwrap_or("both modified:   ");
+            self.unmerged.push(format!("{what}{path}"));
             return;
         }
         let renamed = entry.head_to_index().and_then(|delta| {
@@ -185,12 +195,24 @@ impl Sections {
     }
 }
 
-/// Who did what, of a file that could not be merged.
-fn conflict(entry: &StatusEntry<'_>) -> &'static str {
-    let delta = entry.index_to_workdir().or_else(|| entry.head_to_index());
-    // The sides are in the index; a status only knows that they differ.
-    match delta.map(|delta| (delta.old_file().exists(), delta.new_file().exists())) {
-        Some((_, false)) => "deleted by them: ",
-        _ => "both modified:   ",
+/// What happened to files that could not be merged: which of the three sides there are.
+fn conflicts(repository: &Repository) -> Result<HashMap<Vec<u8>, &'static str>> {
+    let index = repository.index().map_err(told)?;
+    let mut found = HashMap::new();
+    for conflict in index.conflicts().map_err(told)? {
+        let IndexConflict { ancestor, our, their } = conflict.map_err(told)?;
+        let what = match (&ancestor, &our, &their) {
+            (Some(_), None, None) => "both deleted:    ",
+            (None, Some(_), None) => "added by us:     ",
+            (Some(_), Some(_), None) => "deleted by them: ",
+            (None, None, Some(_)) => "added by them:   ",
+            (Some(_), None, Some(_)) => "deleted by us:   ",
+            (None, Some(_), Some(_)) => "both added:      ",
+            _ => "both modified:   ",
+        };
+        if let Some(entry) = our.or(their).or(ancestor) {
+            found.insert(entry.path, what);
+        }
     }
+    Ok(found)
 }

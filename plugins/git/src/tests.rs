@@ -169,6 +169,132 @@ fn the_status_knows_what_a_branch_follows_and_what_is_merged() {
 }
 
 #[test]
+fn every_kind_of_conflict_is_told() {
+    let yard = Yard::new();
+    for name in ["theirs-gone", "ours-gone", "both"] {
+        yard.write(name, "base\n");
+    }
+    yard.commit("base", 4);
+    yard.git(&["checkout", "--quiet", "-b", "theirs"]);
+    fs::remove_file(yard.path("theirs-gone")).unwrap();
+    yard.write("ours-gone", "theirs\n");
+    yard.write("both", "theirs\n");
+    yard.write("new", "theirs\n");
+    yard.commit("theirs", 5);
+    yard.git(&["checkout", "--quiet", "main"]);
+    yard.write("theirs-gone", "ours\n");
+    fs::remove_file(yard.path("ours-gone")).unwrap();
+    yard.write("both", "ours\n");
+    yard.write("new", "ours\n");
+    yard.commit("ours", 6);
+    let _ = Command::new("git").args(["merge", "theirs"]).current_dir(yard.root()).output().unwrap();
+    yard.assert_status();
+    let refused = yard.fails("git_checkout", json!({"branch_name": "theirs"}));
+    assert!(refused.starts_with("something is under way here"), "{refused}");
+}
+
+#[test]
+fn a_rebase_goes_on_after_a_commit_and_a_reset() {
+    let yard = Yard::new();
+    let mut rebase = Command::new("git");
+    rebase.args(["rebase", "--interactive", "HEAD~2"]).current_dir(yard.root());
+    rebase.env("GIT_SEQUENCE_EDITOR", "sed -i 1s/pick/edit/").env("GIT_EDITOR", "true");
+    assert!(rebase.output().unwrap().status.success());
+    yard.write("extra", "x\n");
+    yard.run("git_add", json!({"files": ["extra"]}));
+    yard.run("git_commit", json!({"message": "Extra"}));
+    yard.run("git_reset", json!({}));
+    assert!(yard.path(".git/rebase-merge").is_dir());
+    let mut on = Command::new("git");
+    on.args(["rebase", "--continue"]).current_dir(yard.root()).env("GIT_EDITOR", "true");
+    assert!(on.output().unwrap().status.success());
+    assert_eq!(yard.git(&["log", "--format=%s"]), "Third commit\nExtra\nSecond commit\nFirst commit");
+}
+
+#[test]
+fn a_link_in_place_of_a_folder_lends_nothing() {
+    let yard = Yard::new();
+    let outside = TempDir::new().unwrap();
+    fs::write(outside.path().join("b.txt"), "secret\n").unwrap();
+    yard.write("d/b.txt", "mine\n");
+    yard.commit("d", 4);
+    fs::remove_dir_all(yard.path("d")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), yard.path("d")).unwrap();
+    yard.run("git_add", json!({"files": ["."]}));
+    assert!(!yard.git(&["diff", "--cached"]).contains("secret"));
+    assert_eq!(yard.git(&["diff", "--cached", "--name-status"]), "A\td\nD\td/b.txt");
+}
+
+#[test]
+fn data_that_lie_elsewhere_are_not_used() {
+    let refused = |prepare: &dyn Fn(&Yard, &Path)| {
+        let (yard, other) = (Yard::new(), Yard::new());
+        prepare(&yard, &other.root());
+        let told = yard.fails("git_status", json!({}));
+        assert!(told.contains("lie elsewhere"), "{told}");
+    };
+    refused(&|yard, other| {
+        let text = format!("{}\n", other.join(".git/objects").display());
+        fs::write(yard.path(".git/objects/info/alternates"), text).unwrap();
+    });
+    refused(&|yard, other| {
+        fs::remove_file(yard.path(".git/logs/HEAD")).unwrap();
+        std::os::unix::fs::symlink(other.join("a.txt"), yard.path(".git/logs/HEAD")).unwrap();
+    });
+    refused(&|yard, other| {
+        fs::rename(yard.path(".git/refs"), yard.path(".git/refs.old")).unwrap();
+        std::os::unix::fs::symlink(other.join(".git/refs"), yard.path(".git/refs")).unwrap();
+    });
+}
+
+#[test]
+fn a_branch_of_another_working_tree_changes_nothing() {
+    let yard = Yard::new();
+    yard.git(&["branch", "taken", "HEAD~1"]);
+    let tree = yard.folder.path().join("tree");
+    yard.git(&["worktree", "add", "--quiet", tree.to_str().unwrap(), "taken"]);
+    yard.fails("git_checkout", json!({"branch_name": "taken"}));
+    yard.assert_status();
+    assert_eq!(yard.git(&["status", "--short"]), "");
+}
+
+#[test]
+fn oddities_hide_nothing_else() {
+    let yard = Yard::new();
+    let date = "@999999999999 +0000";
+    yard.git_with(
+        &["commit", "--quiet", "--allow-empty", "-m", "Far"],
+        &[("GIT_AUTHOR_DATE", date), ("GIT_COMMITTER_DATE", date)],
+    );
+    assert_eq!(yard.run("git_log", json!({})).matches("Commit: ").count(), 4);
+    yard.git(&["remote", "add", "origin", "."]);
+    yard.git(&["fetch", "--quiet", "origin"]);
+    yard.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone"]);
+    yard.git(&["branch", "zeta"]);
+    yard.git(&["pack-refs", "--all"]);
+    yard.git(&["branch", "beta"]);
+    assert_eq!(yard.run("git_branch", json!({"branch_type": "all"})), yard.git(&["branch", "--all"]));
+    assert!(yard.run("git_show", json!({"revision": "HEAD^{/Second}"})).contains("Second commit"));
+    // A repository within this one keeps nothing else from being staged.
+    for (name, has_commit) in [("sub", true), ("bare", false)] {
+        fs::create_dir(yard.path(name)).unwrap();
+        let inner = |words: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=a", "-c", "user.email=b"]).args(words).current_dir(yard.path(name));
+            assert!(git.status().unwrap().success());
+        };
+        inner(&["init", "--quiet"]);
+        if has_commit {
+            inner(&["commit", "--quiet", "--allow-empty", "-m", "x"]);
+        }
+    }
+    yard.write("beside", "x\n");
+    assert_eq!(yard.run("git_add", json!({"files": ["."]})), "Files staged successfully");
+    assert_eq!(yard.git(&["diff", "--cached", "--name-only"]), "beside");
+    assert!(yard.fails("git_log", json!({"start_timestamp": "2 weeks"})).starts_with("Invalid start_timestamp"));
+}
+
+#[test]
 fn differences_are_what_git_says() {
     let yard = Yard::new();
     yard.write("a.txt", "one\n2\nthree\nfour\n");

@@ -163,7 +163,7 @@ impl Database {
         };
         let change = || {
             let use_of = self.enter(writer, Mode::Change, Some(ctx))?;
-            let schema_before = use_of.schema_version;
+            let (schema_before, before) = (use_of.schema_version, use_of.total_changes());
             {
                 let mut statement = use_of.prepare(sql)?;
                 if statement.readonly() {
@@ -173,7 +173,8 @@ impl Database {
                 let mut returned = statement.query(params_from_iter(params.iter().map(from_json)))?;
                 while returned.next()?.is_some() {}
             }
-            let rows = usize::try_from(use_of.changes()).unwrap_or(usize::MAX);
+            // Not the changes of the last statement that made some: this one may have made none.
+            let rows = usize::try_from(use_of.total_changes().saturating_sub(before)).unwrap_or(usize::MAX);
             let schema = use_of.leave()? != schema_before;
             Ok(Change { rows: if schema { 0 } else { rows }, schema })
         };
@@ -200,7 +201,7 @@ impl Database {
         let read = || {
             let use_of = self.enter(&self.reader, Mode::Read, None)?;
             let mut statement = use_of.prepare(
-                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
             )?;
             let names = statement.query_map([], |row| row.get(0))?;
             Ok(names.collect::<Result<Vec<_>, _>>()?)

@@ -107,7 +107,9 @@ impl Sqlite {
         query: String,
         ctx: &Context,
     ) -> Result<String> {
-        if !query.trim_start().get(..12).is_some_and(|start| start.eq_ignore_ascii_case("create table")) {
+        let mut words = query.split_whitespace();
+        let mut is = |word: &str| words.next().is_some_and(|it| it.eq_ignore_ascii_case(word));
+        if !(is("create") && is("table")) {
             return Err(Error::invalid_arguments("only CREATE TABLE is allowed here; use write_query"));
         }
         self.announce(self.database.execute(&query, &[], ctx)?);
@@ -119,7 +121,7 @@ impl Sqlite {
     #[tool(read_only, idempotent, open_world = false)]
     fn list_tables(&self, ctx: &Context) -> Result<Rows> {
         self.database.query(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
             &[],
             ctx,
         )

@@ -211,3 +211,13 @@ fn insights_are_kept_as_long_as_the_host_runs() {
     assert_eq!(told.text(), "Insight added to memo");
     assert_eq!(memo(), "- owls are heavy\n");
 }
+
+#[test]
+fn a_statement_that_changes_nothing_says_so() {
+    let kit = filled(json!({}));
+    run(&kit, "write_query", json!({"query": "INSERT INTO birds (name) VALUES ('a'), ('b')"})).unwrap();
+    let again = json!({"query": "CREATE TABLE IF NOT EXISTS birds (id INTEGER)"});
+    assert_eq!(run(&kit, "write_query", again).unwrap(), json!({"affected_rows": 0}));
+    run(&kit, "create_table", json!({"query": "CREATE\nTABLE sqliteXy (id INTEGER)"})).unwrap();
+    assert_eq!(run(&kit, "list_tables", json!({})).unwrap()["rows"], json!([["birds"], ["sqliteXy"]]));
+}

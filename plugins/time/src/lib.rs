@@ -123,7 +123,8 @@ fn zone(name: &str) -> Result<TimeZone> {
 fn moment(zoned: &Zoned) -> Moment {
     let seconds = zoned.round(Unit::Second).unwrap_or_else(|_| zoned.clone());
     Moment {
-        timezone: zoned.time_zone().iana_name().unwrap_or("UTC").to_owned(),
+        // A zone that this machine knows without a name is told by its offset.
+        timezone: zoned.time_zone().iana_name().map_or_else(|| zoned.strftime("%:z").to_string(), str::to_owned),
         datetime: seconds.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         day_of_week: zoned.strftime("%A").to_string(),
         is_dst: zoned.time_zone().to_offset_info(zoned.timestamp()).dst().is_dst(),
