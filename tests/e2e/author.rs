@@ -1,6 +1,7 @@
 //! The author's side: a new plugin, its own tests, and a plugin that is served while it is written.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_types, reason = "tests take turns on plain threads")]
 
 use mcp_host_tests::{Host, Http, artifact, call, eventually, repository, request, run_peer_setup, target, text};
 use serde_json::json;
@@ -8,7 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
+
+/// Waits for its turn: builds wait for each other, and whoever waits for a change would wait for those of all others.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where new plugins are built: what they have in common is built once.
 fn shared_target() -> PathBuf {
@@ -49,6 +57,7 @@ fn cargo_passes(plugin: &Path, words: &[&str]) -> String {
 
 #[test]
 fn every_template_builds_and_passes_its_own_tests() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     for template in ["tool", "resource", "prompt", "task", "app"] {
         let plugin = new_plugin(folder.path(), &format!("my-{template}"), template);
@@ -63,6 +72,7 @@ fn every_template_builds_and_passes_its_own_tests() {
 
 #[test]
 fn a_changed_definition_fails_the_plugins_own_test_and_is_written_on_demand() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let plugin = new_plugin(folder.path(), "changed", "tool");
     let source = plugin.join("src/lib.rs");
@@ -82,6 +92,7 @@ fn a_changed_definition_fails_the_plugins_own_test_and_is_written_on_demand() {
 
 #[test]
 fn nothing_is_made_over_what_is_there() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let plugin = new_plugin(folder.path(), "once", "tool");
     let again = Command::new(artifact("mcp-host")).arg("new").arg(&plugin).output().unwrap();
@@ -118,6 +129,7 @@ fn save(plugin: &Path, from: &str, to: &str) {
 
 #[test]
 fn a_saved_change_is_live_and_no_call_is_lost() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let plugin = new_plugin(folder.path(), "live", "tool");
     let host = dev(&plugin);
@@ -165,6 +177,7 @@ fn a_saved_change_is_live_and_no_call_is_lost() {
 
 #[test]
 fn manifests_and_folders_may_change_too() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let plugin = new_plugin(folder.path(), "shifting", "tool");
     let host = dev(&plugin);
@@ -187,6 +200,7 @@ fn manifests_and_folders_may_change_too() {
 
 #[test]
 fn a_new_plugin_answers_a_real_client() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let plugin = new_plugin(folder.path(), "real", "tool");
     let host = dev(&plugin);
@@ -215,6 +229,7 @@ asyncio.run(main())
 
 #[test]
 fn a_folder_without_plugins_is_told() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let told = |folder: &Path| {
         let failed = Command::new(artifact("mcp-host")).arg("dev").arg(folder).output().unwrap();
@@ -231,6 +246,7 @@ fn a_folder_without_plugins_is_told() {
 
 #[test]
 fn every_example_is_served_and_does_what_it_teaches() {
+    let _alone = alone();
     // The plugin, its tool, the arguments, and the beginning of what it says.
     let lessons = [
         ("hello", "h_greet", json!({"name": "Ada"}), "Hello, Ada!"),
