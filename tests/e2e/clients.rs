@@ -182,12 +182,16 @@ fn what_a_user_adds_to_the_entry_stays() {
     user.passes(&["install", "cursor", "--http"]);
     let path = user.path(".cursor/mcp.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"url\":", "\"disabled\": true,\n      \"url\":")).unwrap();
+    fs::write(&path, text.replace("\"url\":", "\"disabled\": true,\n      \"cwd\": \"/w\",\n      \"url\":")).unwrap();
     assert!(user.passes(&["install", "cursor", "--http"]).starts_with("nothing to change in "));
     user.passes(&["install", "cursor"]);
     let entry = read(&path)["mcpServers"]["mcp-host"].clone();
     let program = artifact("mcp-host").canonicalize().unwrap();
-    assert_eq!(entry, json!({"disabled": true, "command": program, "args": []}), "and the address is gone");
+    assert_eq!(
+        entry,
+        json!({"disabled": true, "cwd": "/w", "command": program, "args": []}),
+        "and the address is gone"
+    );
     let user = User::new();
     user.passes(&["install", "codex", "--http"]);
     let path = user.path(".codex/config.toml");

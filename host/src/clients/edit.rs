@@ -59,13 +59,11 @@ pub(super) fn put(client: Client, text: &str, name: &ServerName, entry: &Value) 
 
 /// Keys that say how a server is reached. An entry has those that it needs and no other of them; all other keys of it are its
 /// user's: variables, switches, times.
-pub(super) const WAYS: [&str; 8] = ["type", "command", "args", "url", "serverUrl", "httpUrl", "transport", "cwd"];
+pub(super) const WAYS: [&str; 7] = ["type", "command", "args", "url", "serverUrl", "httpUrl", "transport"];
 
 /// Whether what stands there says how a server is reached, and nothing else of that.
 fn says(found: &Value, entry: &Value) -> bool {
-    let is_as_meant = |key: &&str| found.get(key) == entry.get(key);
-    let others = entry.as_object().into_iter().flatten().all(|(key, value)| found.get(key) == Some(value));
-    found.is_object() && others && WAYS.iter().filter(|key| **key != "cwd").all(is_as_meant)
+    found.is_object() && WAYS.iter().all(|key| found.get(key) == entry.get(key))
 }
 
 /// Takes a server out.

@@ -106,6 +106,13 @@ mod tests {
         // What deceives the count is read nevertheless, and within its time.
         let page = format!("<html><body>{}text", "<path>".repeat(4_000));
         assert_eq!(markdown(&page, "http://h/"), "text");
+        for count in [40_000, 800_000] {
+            let page = format!("<html><body>{}text", "<path>".repeat(count));
+            assert!(
+                ["text", NOTHING].contains(&markdown(&page, "http://h/").as_str()),
+                "it ends, and so does nothing else"
+            );
+        }
         assert!(is_deep(&"<b></x>".repeat(600)), "what is closed and was not open closes nothing");
         assert!(!is_deep(&"<p>a<li>b<br>".repeat(9000)) && !is_deep(&"<div><b>x</b></div>".repeat(9000)));
     }

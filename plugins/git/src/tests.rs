@@ -1,4 +1,4 @@
-//! Real repositories, made by git itself, which also says what is right.
+//! Real repositories, made by git itself, which also says what is right. The file is long because git has many states.
 
 use super::Git;
 use mcp_plugin_api::serde_json::{Value, json};
