@@ -23,11 +23,10 @@ pub(crate) struct Curve {
 /// What is watched: its name, its unit, how it is read of a sample, and by how much it may differ at all.
 type Watched = (&'static str, &'static str, fn(&Sample) -> u64, u64);
 
-const WATCHED: [Watched; 3] = [
-    ("resident memory", "MiB", |sample| sample.resident_kib / 1024, 16),
-    ("descriptors", "", |sample| sample.descriptors, 24),
-    ("threads", "", |sample| sample.threads, 8),
-];
+const MEMORY: Watched = ("resident memory", "MiB", |sample| sample.resident_kib / 1024, 16);
+const DESCRIPTORS: Watched = ("descriptors", "", |sample| sample.descriptors, 24);
+const THREADS: Watched = ("threads", "", |sample| sample.threads, 8);
+const WATCHED: [Watched; 3] = [MEMORY, DESCRIPTORS, THREADS];
 
 /// By how much the end of a part may be above its beginning, as a ratio.
 const GROWTH: f64 = 1.25;
@@ -50,16 +49,28 @@ impl Curve {
         samples.iter().filter(|sample| sample.at >= parts[at].1 && sample.at < end).copied().collect()
     }
 
-    /// Holds the last quarter of a part to its second one: the first is warming up.
+    /// Holds the last quarter of a part to its second one: the first is warming up. Threads are not held to that: how many wait
+    /// for the disk at a time is the disk's.
     pub(crate) fn assert_flat(&self, name: &str) {
         let samples = self.part(name);
         let quarter = samples.len() / 4;
         assert!(quarter > 2, "{name}: {} samples say nothing", samples.len());
-        for (what, unit, read, slack) in WATCHED {
+        for (what, unit, read, slack) in [MEMORY, DESCRIPTORS] {
             let (early, late) = (median(&samples[quarter..2 * quarter], read), median(&samples[3 * quarter..], read));
             println!("{name}: {what} {early} {unit} in the second quarter, {late} {unit} in the last");
             let bound = ((early as f64 * GROWTH) as u64).max(early + slack);
             assert!(late <= bound, "{what} has grown from {early} to {late} {unit}");
+        }
+    }
+
+    /// Holds the end of a part, in which nothing is done, to how everything began: what is left behind would still be there.
+    pub(crate) fn assert_back(&self, name: &str) {
+        let samples = self.part(name);
+        let first = self.samples.lock().unwrap()[0];
+        for (what, _, read, slack) in [DESCRIPTORS, THREADS] {
+            let (before, after) = (read(&first), median(&samples[3 * samples.len() / 4..], read));
+            println!("{name}: {what} {after}, {before} at the very beginning");
+            assert!(after <= before + slack, "{what} were {before}, and are {after} when nothing is done any more");
         }
     }
 

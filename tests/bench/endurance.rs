@@ -74,6 +74,7 @@ fn soak(sessions: usize, tasks: usize, seconds: usize, picture: Option<&str>) {
         fs::write(picture, curve.to_svg()).unwrap();
     }
     curve.assert_flat("mixed, with faults");
+    curve.assert_back("quiet");
     let detail = host.http().get("/health/detailed").json();
     println!("at the end: {} sessions, {} calls, {}", detail["sessions"], detail["calls"], detail["tasks"]);
     assert_eq!((&detail["sessions"], &detail["calls"], &detail["tasks"]["kept"]), (&json!(0), &json!(0), &json!(0)));

@@ -3,16 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use mcp_host::plugin::{InspectError, inspect_bytes};
-use mcp_host_tests::{Host, build, call, compile_c, plugin_file, request, target, text};
+use mcp_host_tests::{Host, System, build, call, compile_c, library_name, plugin_file, request, system, target, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
 /// C of a library with a metadata section, and what else is wanted.
 fn with_metadata(metadata: &str, more: &str) -> String {
+    let section = if system() == System::Native { ".mcp_plugin" } else { ".mcpplug" };
     format!(
         "struct section {{ char magic[8]; unsigned length; char json[4000]; }};\n\
-         __attribute__((used, section(\".mcp_plugin\"))) const struct section MCP_PLUGIN_METADATA =\n\
+         __attribute__((used, section({section:?}))) const struct section MCP_PLUGIN_METADATA =\n\
          {{ \"MCPPLUG\", {}, {metadata:?} }};\n{more}\n",
         metadata.len()
     )
@@ -35,7 +36,7 @@ const ROOT: &str = "char _mcp_plugin_root[4096] = {1};";
 #[track_caller]
 fn check(make: impl FnOnce(&Path), expected_state: &str, expected_reason: &str) {
     let builder = Host::with(&["hello"]);
-    let file = builder.plugins().join("bad.so");
+    let file = builder.plugins().join(library_name("bad"));
     make(&file);
     let mut host = builder.serve_http();
     let mut client = host.http();
@@ -88,13 +89,20 @@ fn libraries_for_another_machine() {
     check(
         |file| {
             let mut bytes = fs::read(plugin_file("hello")).unwrap();
-            // e_machine of the ELF header: AArch64 or, where that is ours, x86-64.
-            let other: u16 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
-            bytes[18..20].copy_from_slice(&other.to_le_bytes());
+            // AArch64 or, where that is ours, x86-64: in the header of ELF, and in that of PE, which is after its signature.
+            let is_arm = cfg!(target_arch = "aarch64");
+            let (at, other): (usize, u16) = match system() {
+                System::Native => (18, if is_arm { 62 } else { 183 }),
+                System::Windows { .. } => {
+                    let header = u32::from_le_bytes(bytes[0x3c..0x40].try_into().unwrap());
+                    (usize::try_from(header).unwrap() + 4, if is_arm { 0x8664 } else { 0xaa64 })
+                }
+            };
+            bytes[at..at + 2].copy_from_slice(&other.to_le_bytes());
             fs::write(file, bytes).unwrap();
         },
         "refused",
-        "it is built for Elf/",
+        if system() == System::Native { "it is built for Elf/" } else { "it is built for Pe/" },
     );
 }
 
@@ -179,13 +187,19 @@ fn a_plugin_that_is_built_to_abort() {
 #[test]
 fn a_second_file_with_the_same_plugin_is_refused_and_the_first_named() {
     let builder = Host::with(&["hello"]);
-    fs::copy(plugin_file("hello"), builder.plugins().join("second.so")).unwrap();
+    fs::copy(plugin_file("hello"), builder.plugins().join(library_name("second"))).unwrap();
     let host = builder.serve_http();
     let plugins = host.http().get("/health/detailed").json()["plugins"].clone();
     let states: Vec<&Value> = plugins.as_array().unwrap().iter().map(|plugin| &plugin["state"]).collect();
     assert_eq!(states, ["ready", "refused"]);
     let reason = plugins[1]["reason"].as_str().unwrap();
-    assert!(reason.ends_with("libhello.so has a plugin of this name already: remove one of the two files"), "{reason}");
+    assert!(
+        reason.ends_with(&format!(
+            "{} has a plugin of this name already: remove one of the two files",
+            library_name("hello")
+        )),
+        "{reason}"
+    );
 }
 
 #[test]

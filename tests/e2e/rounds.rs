@@ -60,7 +60,12 @@ fn a_round_outlives_the_host_that_was_killed() {
     let done = again.http().ask_stateless(&retry(&call, 2, &asked, ada()));
     // The step was done by the process that is gone, and is not done again: this one has done none.
     assert_eq!(text(&done), "step 0 of 0: Hello, Ada!");
-    let key = again.folder().join("state/request-state.key");
+}
+
+#[test]
+fn the_key_of_states_is_its_owners_alone() {
+    let host = everything().serve_http();
+    let key = host.folder().join("state/request-state.key");
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
 }

@@ -16,6 +16,42 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
 }
 
+/// Where the host that is tested runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum System {
+    /// On this machine.
+    Native,
+    /// On Windows, which is Wine here: `wine` runs its programs, and what was built for it is in `built`.
+    Windows {
+        /// Runs a program of Windows.
+        wine: PathBuf,
+        /// Its plugins and the host.
+        built: PathBuf,
+    },
+}
+
+/// Where the host that is tested runs: with `MCP_TEST_WINE` set, on Windows, with what is in the folder `MCP_TEST_BUILT`.
+#[must_use]
+pub fn system() -> System {
+    match std::env::var_os("MCP_TEST_WINE") {
+        None => System::Native,
+        Some(wine) => {
+            let built = std::env::var_os("MCP_TEST_BUILT").expect("what was built for Windows: MCP_TEST_BUILT");
+            System::Windows { wine: wine.into(), built: built.into() }
+        }
+    }
+}
+
+/// A path of this machine as the host that is tested knows it.
+#[must_use]
+pub fn told(path: &Path) -> String {
+    let path = path.to_str().unwrap();
+    match system() {
+        System::Native => path.to_owned(),
+        System::Windows { .. } => format!("Z:{}", path.replace('/', "\\")),
+    }
+}
+
 /// Runs `cargo build` with these words.
 #[track_caller]
 pub fn build(words: &[&str]) {
@@ -23,10 +59,16 @@ pub fn build(words: &[&str]) {
     assert!(built.status.success(), "cargo build {words:?}:\n{}", String::from_utf8_lossy(&built.stderr));
 }
 
-/// A product of the whole workspace, such as `libhello.so` or `mcp-host`. A release binary of the tests takes those beside it.
+/// A product of the whole workspace, such as `libhello.so` or `mcp-host`, on Windows `hello.dll` or `mcp-host.exe`. A release
+/// binary of the tests takes those beside it.
 #[track_caller]
 #[must_use]
 pub fn artifact(name: &str) -> PathBuf {
+    if let System::Windows { built, .. } = system() {
+        let path = built.join(name);
+        assert!(path.is_file(), "{} was not built", path.display());
+        return path;
+    }
     static BUILT: OnceLock<()> = OnceLock::new();
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     let words: &[&str] = if cfg!(debug_assertions) { &["--workspace"] } else { &["--workspace", "--release"] };
@@ -41,14 +83,15 @@ pub fn artifact(name: &str) -> PathBuf {
 pub fn compile_c(source: &str, library: &Path, words: &[&str]) {
     let file = library.with_extension("c");
     std::fs::write(&file, source).unwrap();
-    let compiled = Command::new("cc")
+    let compiler = if system() == System::Native { "cc" } else { "x86_64-w64-mingw32-gcc" };
+    let compiled = Command::new(compiler)
         .args(["-shared", "-fPIC", "-o"])
         .arg(library)
         .arg(&file)
         .args(words)
         .output()
         .expect("a C compiler");
-    assert!(compiled.status.success(), "cc: {}", String::from_utf8_lossy(&compiled.stderr));
+    assert!(compiled.status.success(), "{compiler}: {}", String::from_utf8_lossy(&compiled.stderr));
     std::fs::remove_file(file).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! A host in a process of its own.
 
-use crate::{Http, Stdio, artifact};
+use crate::{Http, Stdio, System, artifact, system, told};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -29,7 +29,31 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 /// The file of a plugin that is part of the workspace.
 #[must_use]
 pub fn plugin_file(name: &str) -> PathBuf {
-    artifact(&format!("lib{}.so", name.replace('-', "_")))
+    artifact(&library_name(name))
+}
+
+/// The host's program.
+#[must_use]
+pub fn host_program() -> PathBuf {
+    artifact(if system() == System::Native { "mcp-host" } else { "mcp-host.exe" })
+}
+
+/// What the file of a plugin is called, where the host runs that is tested.
+#[must_use]
+pub fn library_name(name: &str) -> String {
+    let name = name.replace('-', "_");
+    match system() {
+        System::Native => format!("lib{name}.so"),
+        System::Windows { .. } => format!("{name}.dll"),
+    }
+}
+
+/// The entry of a plugin in a worker of its own. Windows cannot enforce all that is not granted, so there it is not refused for
+/// that.
+#[must_use]
+pub fn in_worker(plugin: &str) -> String {
+    let policy = if system() == System::Native { "refuse" } else { "warn" };
+    format!("[plugins.{plugin}]\nisolation = \"worker\"\nunenforceable = {policy:?}\n")
 }
 
 /// How a host is to be.
@@ -133,8 +157,9 @@ impl Host {
         self.child.wait().unwrap();
     }
 
-    /// Sends it a signal, such as `TERM`.
+    /// Sends it a signal, such as `TERM`. On Windows there is Ctrl-C alone, which is `INT` to Wine.
     pub fn signal(&self, signal: &str) {
+        let signal = if system() == System::Native { signal } else { "INT" };
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
@@ -238,7 +263,7 @@ impl HostBuilder {
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
         let config = self.folder.path().join("config.toml");
-        let mut own = format!("state_dir = {:?}\n{}", self.folder.path().join("state"), self.config);
+        let mut own = format!("state_dir = {:?}\n{}", told(&self.folder.path().join("state")), self.config);
         // Everything that works in the host's process works in workers, and is tested there too.
         if let Ok(isolation) = std::env::var("MCP_TEST_ISOLATION")
             && !own.contains("[plugin_defaults]")
@@ -249,19 +274,24 @@ impl HostBuilder {
             own.push_str("read = [\"/\"]\nwrite = [\"/tmp\"]\n");
         }
         fs::write(&config, own).unwrap();
-        let binary = self.binary.clone().unwrap_or_else(|| artifact("mcp-host"));
-        let mut command = match &self.ignored_signal {
-            None => Command::new(self.reachable(binary)),
-            Some(signal) => {
+        let binary = || self.binary.clone().unwrap_or_else(host_program);
+        let mut command = match (&self.ignored_signal, system()) {
+            (None, System::Windows { wine, .. }) => {
+                let mut command = Command::new(wine);
+                command.arg(self.binary.clone().unwrap_or_else(host_program));
+                command
+            }
+            (None, System::Native) => Command::new(self.reachable(binary())),
+            (Some(signal), _) => {
                 let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\"")).arg(binary);
+                shell.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\"")).arg(binary());
                 shell
             }
         };
         if let Some(user) = self.user {
             std::os::unix::process::CommandExt::uid(&mut command, user);
         }
-        command.args(words).arg("--config").arg(config).arg("--plugins-dir").arg(self.plugins());
+        command.args(words).arg("--config").arg(told(&config)).arg("--plugins-dir").arg(told(&self.plugins()));
         command.env_remove("MCP_HOST_CONFIG").env_remove("MCP_HOST_LOG");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

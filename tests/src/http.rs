@@ -48,7 +48,8 @@ pub struct Event {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Http {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
         Self { address, session: None }
     }
 

@@ -17,14 +17,14 @@ mod stdio;
 mod tasks;
 mod versions;
 
-pub use build::{artifact, build, compile_c, repository, run_peer_setup, target};
-pub use host::{Host, HostBuilder, eventually, plugin_file};
+pub use build::{System, artifact, build, compile_c, repository, run_peer_setup, system, target, told};
+pub use host::{Host, HostBuilder, eventually, host_program, in_worker, library_name, plugin_file};
 pub use http::{Event, Http, Reply, Stream};
 pub use keep_alive::{KeepAlive, Response};
 pub use stateless::{PREFIX, accept, assert_asks, full_meta, meta_with, retry, stateless, stateless_call};
 pub use stdio::Stdio;
 pub use tasks::{TASKS, Tasks, task_meta, with_tasks};
-pub use versions::{put, version_bytes, version_text};
+pub use versions::{put, put_version, version_bytes, version_text};
 
 use serde_json::{Value, json};
 

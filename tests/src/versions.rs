@@ -1,6 +1,6 @@
 //! Versions of one plugin, made by writing another text over the one in its file.
 
-use crate::plugin_file;
+use crate::{library_name, plugin_file};
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -37,4 +37,9 @@ pub fn put(folder: &Path, name: &str, bytes: &[u8]) {
     let draft = folder.join(format!(".{name}.draft"));
     fs::write(&draft, bytes).unwrap();
     fs::rename(draft, folder.join(name)).unwrap();
+}
+
+/// Puts a version into a folder, all at once.
+pub fn put_version(folder: &Path, number: usize) {
+    put(folder, &library_name("versioned"), &version_bytes(number));
 }

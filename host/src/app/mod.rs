@@ -10,7 +10,7 @@ use crate::dispatch::Dispatcher;
 use crate::plugin::{Reread, Supervisor};
 use crate::registry::Registry;
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
-use crate::rt::{Clock, Drain, standard_input, standard_output};
+use crate::rt::{Clock, Drain, Hangups, end_wanted, standard_input, standard_output};
 use crate::runner::Runner;
 use crate::serve::Server;
 use crate::session::Store;
@@ -45,27 +45,16 @@ pub struct Configuration {
     reread: Reread,
     /// Its file, which is watched; nothing where there is none.
     file: Option<PathBuf>,
-    hangup: Hangup,
+    /// By which operators ask for a look at everything.
+    hangups: std::io::Result<Hangups>,
 }
-
-/// `SIGHUP`, by which operators ask for a look at everything.
-#[cfg(unix)]
-type Hangup = std::io::Result<tokio::signal::unix::Signal>;
-
-/// Nobody asks in this way where there is no `SIGHUP`.
-#[cfg(not(unix))]
-type Hangup = ();
 
 impl Configuration {
     /// A configuration that `reread` reads, from `file`. From now on a `SIGHUP` does not end the process. To be called on a
     /// runtime, before plugins are loaded: a signal that comes meanwhile is heeded when they are.
     #[must_use]
     pub fn new(reread: Reread, file: Option<PathBuf>) -> Self {
-        #[cfg(unix)]
-        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
-        #[cfg(not(unix))]
-        let hangup = ();
-        Self { reread, file, hangup }
+        Self { reread, file, hangups: Hangups::listen() }
     }
 }
 
@@ -129,9 +118,9 @@ impl App {
     ) -> Result<(), ServeError> {
         let supervisor = Arc::clone(&self.supervisor);
         let (followed, drain) = (Arc::clone(&supervisor), self.drain.clone());
-        let Configuration { reread, file, hangup } = configuration;
+        let Configuration { reread, file, hangups } = configuration;
         let asked = Arc::new(Notify::new());
-        self.drain.spawn(pass_on(hangup, Arc::clone(&asked), drain.clone()));
+        self.drain.spawn(pass_on(hangups, Arc::clone(&asked), drain.clone()));
         self.drain.spawn(async move { followed.follow(reread, file, asked, drain).await });
         let served = self.serve_to_the_end(kept, stdout).await;
         supervisor.stop_all(STOP_GRACE).await;
@@ -192,7 +181,7 @@ impl App {
 async fn until_the_end(server: &Server, pipe: impl Future<Output = ()>, with_http: bool, grace: Duration) -> bool {
     /// How long the client of a pipe may take to read what was said last.
     const LAST_WORDS: Duration = Duration::from_secs(1);
-    let (mut pipe, mut signal) = (std::pin::pin!(pipe), std::pin::pin!(signal()));
+    let (mut pipe, mut signal) = (std::pin::pin!(pipe), std::pin::pin!(end_wanted()));
     let is_piped = tokio::select! {
         () = &mut pipe => {
             if with_http {
@@ -286,51 +275,22 @@ async fn sweep(store: Store, ledger: Arc<Ledger>, runner: Option<Arc<Runner>>, d
     }
 }
 
-/// Notifies at each `SIGHUP`, until the host drains.
-#[cfg(unix)]
-async fn pass_on(hangup: Hangup, asked: Arc<Notify>, drain: Drain) {
-    let mut hangup = match hangup {
-        Ok(hangup) => hangup,
+/// Notifies at each request to look again, until the host drains.
+async fn pass_on(hangups: std::io::Result<Hangups>, asked: Arc<Notify>, drain: Drain) {
+    let mut hangups = match hangups {
+        Ok(hangups) => hangups,
         Err(error) => return tracing::warn!(%error, "SIGHUP cannot be listened to"),
     };
     loop {
         tokio::select! {
             () = drain.draining() => return,
-            received = hangup.recv() => match received {
-                Some(()) => asked.notify_one(),
-                None => return,
-            },
+            () = hangups.next() => asked.notify_one(),
         }
     }
 }
 
-#[cfg(not(unix))]
-async fn pass_on(_hangup: Hangup, _asked: Arc<Notify>, _drain: Drain) {}
-
-/// Resolves at a signal to end.
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::warn!("signals cannot be listened to");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
-/// Resolves at a signal to end.
-#[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
-    }
-}
-
 async fn exit_at_the_next_signal() {
-    signal().await;
+    end_wanted().await;
     tracing::warn!("ended at once by a second signal");
     std::process::exit(130);
 }

@@ -31,6 +31,8 @@ pub struct Deadline {
     timeout: Duration,
     /// From the start, whatever progress there is.
     max: Duration,
+    /// That bound says nothing of the work: it is when a client's task is forgotten.
+    is_of_task: bool,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -60,7 +62,14 @@ impl Deadline {
         let (timeout, max) = (timeout.min(FAR), max.min(FAR));
         let hard = now + max;
         let state = State { at: (now + timeout).min(hard), hard, done: f64::NEG_INFINITY, pauses: 0, paused_at: now };
-        Self { timeout, max, state: Mutex::new(state), changed: Notify::new() }
+        Self { timeout, max, is_of_task: false, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// The same for the work of a task that is forgotten `kept` after now. A client chooses for how long it is kept, and the
+    /// work may begin late: that this is over is no fault of the work.
+    #[must_use]
+    pub fn of_task(timeout: Duration, kept: Duration) -> Self {
+        Self { is_of_task: true, ..Self::new(timeout, kept) }
     }
 
     /// A deadline `timeout` after now, which progress does not move.
@@ -74,6 +83,16 @@ impl Deadline {
     pub fn bound(&self) -> Duration {
         let state = self.state.lock();
         if state.at >= state.hard { self.max } else { self.timeout }
+    }
+
+    /// Whether the work has had all the time that the operator gives it.
+    #[must_use]
+    pub fn is_overrun(&self) -> bool {
+        let is_forgotten = {
+            let state = self.state.lock();
+            self.is_of_task && state.at >= state.hard
+        };
+        !is_forgotten && self.left().is_zero()
     }
 
     /// The work has come so far: there is as much time again as at its start. Telling the same once more gives none.
@@ -153,6 +172,22 @@ impl Drop for Pause<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_task_is_no_overrun() {
+        let seconds = Duration::from_secs;
+        let deadlines = [
+            (Deadline::of_task(seconds(10), seconds(3)), (true, false)),
+            (Deadline::of_task(seconds(2), seconds(3)), (true, true)),
+            (Deadline::of_task(seconds(10), Duration::ZERO), (true, false)),
+            (Deadline::new(seconds(10), seconds(3)), (true, true)),
+            (Deadline::after(seconds(5)), (false, false)),
+        ];
+        tokio::time::advance(seconds(4)).await;
+        for (deadline, over) in deadlines {
+            assert_eq!((deadline.left().is_zero(), deadline.is_overrun()), over, "{deadline:?}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_moves_the_deadline() {

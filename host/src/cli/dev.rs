@@ -4,6 +4,7 @@ use super::output::Output;
 use super::{FAILED, USAGE, fail};
 use crate::app::{App, Configuration};
 use crate::config::{self, File, Overrides, Settings};
+use crate::rt::{Ending, end_group, end_wanted, lead_group, script};
 use crate::telemetry::{self, chain};
 use crate::workshop::{Profile, Running, Watch, Workshop};
 use clap::Args;
@@ -90,7 +91,7 @@ pub(super) async fn dev(args: DevArgs, output: Output) -> ExitCode {
     let _building = Building(workshop.running());
     let workshop = tokio::select! {
         built = build(workshop) => built,
-        () = stopped() => return ExitCode::FAILURE,
+        () = end_wanted() => return ExitCode::FAILURE,
     };
     let building = AbortOnDropHandle::new(tokio::spawn(build_again(workshop, watch)));
     let _inspector = inspected.and_then(Inspector::start);
@@ -172,23 +173,6 @@ impl Drop for Building {
     }
 }
 
-/// Resolves when somebody wants this to end, before anything is served.
-async fn stopped() {
-    #[cfg(unix)]
-    let term = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let term = std::future::pending();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = term => {}
-    }
-}
-
 /// An address that a program on this machine can connect to.
 fn within_reach(address: SocketAddr) -> SocketAddr {
     match address {
@@ -204,13 +188,12 @@ struct Inspector(Child);
 impl Inspector {
     /// Starts it on an address.
     fn start(address: SocketAddr) -> Option<Self> {
-        let mut npx = Command::new(if cfg!(windows) { "npx.cmd" } else { "npx" });
+        let mut npx = Command::new(script("npx"));
         npx.args(["--yes", "@modelcontextprotocol/inspector", "--transport", "http", "--server-url"]);
         npx.arg(format!("http://{address}/mcp"));
         // What it prints is for people: its address, with its token. Standard output may be a client's.
         npx.stdin(std::process::Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true);
-        #[cfg(unix)]
-        npx.process_group(0);
+        lead_group(&mut npx);
         npx.spawn()
             .inspect_err(|error| tracing::error!("the MCP Inspector cannot be started with npx: {error}"))
             .ok()
@@ -218,13 +201,8 @@ impl Inspector {
     }
 }
 
-#[cfg(unix)]
 impl Drop for Inspector {
     fn drop(&mut self) {
-        let group = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        if let Some(group) = group {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-        }
+        end_group(self.0.id(), Ending::Asked);
     }
 }

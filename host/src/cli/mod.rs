@@ -7,6 +7,7 @@ mod client;
 mod dev;
 mod new;
 mod output;
+mod service;
 mod show;
 mod trust;
 
@@ -22,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Turns a folder of native plugins into an MCP server.
 #[derive(Debug, Parser)]
@@ -160,6 +162,9 @@ struct ServeArgs {
     /// Serve HTTP at this address, such as 127.0.0.1:3000.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Serve as a service that Windows has started: its stop lets calls finish, as Ctrl-C does elsewhere.
+    #[arg(long, conflicts_with = "stdio")]
+    service: bool,
 }
 
 #[derive(Debug, Args)]
@@ -195,11 +200,31 @@ pub fn main() -> ExitCode {
         Ok(stdout) => stdout,
         Err(error) => return fail(FAILED, &format!("standard output cannot be taken: {error}")),
     };
+    let (Cli { serve: args, command: None } | Cli { command: Some(Command::Serve(args)), .. }) = &cli else {
+        return run_to_the_end(cli, Output::new(stdout));
+    };
+    if !args.service {
+        return run_to_the_end(cli, Output::new(stdout));
+    }
+    // The system is told how long the end may take.
+    let end_may_take = match read_settings(&args.source, false, args.http) {
+        Ok(settings) if settings.stdio => return fail(USAGE, "a service has no standard input: it needs --http"),
+        Ok(settings) => settings.drain_timeout + STOP_MAY_TAKE,
+        Err(error) => return fail(USAGE, &telemetry::chain(&error)),
+    };
+    let serve = move || run_to_the_end(cli, Output::new(stdout)) == ExitCode::SUCCESS;
+    done(service::run(end_may_take, serve))
+}
+
+/// Beyond what calls may take to finish: plugins that stop, and what was said last.
+const STOP_MAY_TAKE: Duration = Duration::from_secs(5);
+
+fn run_to_the_end(cli: Cli, output: Output) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &format!("the runtime cannot start: {error}")),
     };
-    let code = runtime.block_on(run(cli, Output::new(stdout)));
+    let code = runtime.block_on(run(cli, output));
     // Threads of deaf plugins are not waited for.
     runtime.shutdown_background();
     code
@@ -275,12 +300,12 @@ async fn run(cli: Cli, mut output: Output) -> ExitCode {
 }
 
 async fn serve(args: ServeArgs, output: Output) -> ExitCode {
-    let ServeArgs { source, stdio, http } = args;
+    let ServeArgs { source, stdio, http, service: _ } = args;
     let settings = match read_settings(&source, stdio, http) {
         Ok(settings) => settings,
         Err(error) => return fail(USAGE, &telemetry::chain(&error)),
     };
-    if let Err(error) = telemetry::start(&settings.log_filter, settings.log_format) {
+    if let Err(error) = telemetry::start(&settings.log_filter, settings.log_format, settings.log_file.as_deref()) {
         return fail(USAGE, &telemetry::chain(&error));
     }
     let file = source.file();
@@ -300,7 +325,7 @@ async fn serve(args: ServeArgs, output: Output) -> ExitCode {
 async fn load(source: SourceArgs, quiet: &str) -> Result<App, ExitCode> {
     let filter = source.log.clone().unwrap_or_else(|| quiet.to_owned());
     let settings = read_settings(&source, true, None).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
-    telemetry::start(&filter, settings.log_format).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
+    telemetry::start(&filter, settings.log_format, None).map_err(|error| fail(USAGE, &telemetry::chain(&error)))?;
     Ok(App::load(settings).await)
 }
 

@@ -2,7 +2,7 @@
 
 use super::output::{Output, Tone};
 use crate::app::{App, plugins};
-use crate::plugin::{Digest, visible};
+use crate::plugin::{Digest, UNENFORCEABLE, visible};
 use mcp_plugin_api::abi::Metadata;
 use serde_json::{Value, json};
 use std::io;
@@ -92,10 +92,12 @@ pub(super) fn check(app: &App, as_json: bool, output: &mut Output) -> (io::Resul
 pub(super) fn metadata(metadata: &Metadata, digest: Digest, as_json: bool, output: &mut Output) -> io::Result<()> {
     let mut value = serde_json::to_value(metadata)?;
     value["sha256"] = json!(digest.to_string());
+    value["unenforceable"] = json!(UNENFORCEABLE);
     if as_json {
         return output.json(&value);
     }
-    let members = value.as_object().into_iter().flatten().filter(|(key, _)| *key != "wants");
+    let members =
+        value.as_object().into_iter().flatten().filter(|(key, _)| !["wants", "unenforceable"].contains(&key.as_str()));
     let rows = members.map(|(key, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         [key.clone(), visible(&text)]
@@ -103,7 +105,15 @@ pub(super) fn metadata(metadata: &Metadata, digest: Digest, as_json: bool, outpu
     // What is to be granted in the configuration.
     let wants = metadata.wants.iter().map(|want| ["wants".to_owned(), visible(want)]);
     output.line(&output.toned(Tone::Heading, &visible(&metadata.name)))?;
-    output.rows(rows.chain(wants))
+    output.rows(rows.chain(wants))?;
+    if UNENFORCEABLE.is_empty() {
+        return Ok(());
+    }
+    output.line(&format!(
+        "grants on this system: not enforceable are {}; a plugin with 'grants' is refused here unless they have \
+         'unenforceable = \"warn\"'",
+        UNENFORCEABLE.join(", ")
+    ))
 }
 
 /// The result of a tool: its text for people, all of it for programs.

@@ -3,6 +3,7 @@
 use super::output::Output;
 use super::{SourceArgs, read_settings};
 use crate::plugin::{TrustedKey, Verdicts, new_keys, public_key, sign as sign_bytes, verify as verify_bytes};
+use crate::rt::private;
 use crate::telemetry;
 use std::fs;
 use std::io::{self, Write as _};
@@ -45,9 +46,7 @@ pub(super) fn keygen(name: &Path, output: &mut Output) -> Result<(), String> {
     let mut options = fs::OpenOptions::new();
     // A key that is there is never lost to a new one.
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    at(&key, options.open(&key).and_then(|mut file| file.write_all(secret.as_bytes())))?;
+    at(&key, private(&mut options).open(&key).and_then(|mut file| file.write_all(secret.as_bytes())))?;
     at(&public_file, fs::write(&public_file, &public))?;
     let line = public_key(&public).unwrap_or_default();
     let told = format!("{} is the secret key\n{}\ntrusted_keys = [\"{line}\"]", key.display(), public_file.display());

@@ -2,6 +2,7 @@
 
 use super::edit::{put, read};
 use super::{Client, Edit, EditError, Server, ServerName, find, install, remove};
+use crate::rt::make_private;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
@@ -202,10 +203,7 @@ fn written(file: &Path, text: &str, like: &Path) -> io::Result<NamedTempFile> {
     half.write_all(text.as_bytes())?;
     match fs::metadata(like) {
         Ok(known) => half.as_file().set_permissions(known.permissions())?,
-        #[cfg(unix)]
-        Err(_) => half.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?,
-        #[cfg(not(unix))]
-        Err(_) => {}
+        Err(_) => make_private(half.as_file())?,
     }
     half.as_file().sync_all()?;
     Ok(half)

@@ -36,7 +36,7 @@ pub struct File {
     pub http: HttpSection,
     /// What the server says of itself.
     pub server: ServerSection,
-    /// Logs, on stderr.
+    /// Logs, on stderr or in a file.
     pub log: LogSection,
     /// Bounds of calls and messages.
     pub limits: LimitsSection,
@@ -104,7 +104,7 @@ pub struct ServerSection {
     pub in_results: Option<bool>,
 }
 
-/// Logs, on stderr.
+/// Logs, on stderr or in a file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
@@ -112,6 +112,8 @@ pub struct LogSection {
     pub filter: Option<String>,
     /// `text` or `json`. Default: `text`.
     pub format: Option<LogFormat>,
+    /// A file that log lines are added to, instead of stderr, such as where Windows runs the host as a service.
+    pub file: Option<PathBuf>,
 }
 
 /// Bounds of calls and messages.

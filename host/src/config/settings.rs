@@ -76,6 +76,8 @@ pub struct Settings {
     pub log_filter: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where they go, instead of stderr.
+    pub log_file: Option<PathBuf>,
 }
 
 /// What stateless clients carry from round to round.
@@ -293,6 +295,7 @@ impl Resolver {
             skill_folders: file.skill_dirs.clone(),
             drain_timeout: span(limits.drain_timeout, Duration::from_secs(10)),
             log_format: log.format.unwrap_or_default(),
+            log_file: log.file.clone(),
             log_filter,
             supervisor: self.supervisor(file, overrides),
         }

@@ -1,5 +1,6 @@
 //! Which files of a folder may be plugins.
 
+use crate::rt::is_writable_for_all;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub enum DiscoverError {
 pub fn discover(folder: &Path) -> Result<(Vec<Candidate>, Vec<DiscoverError>), DiscoverError> {
     let unreadable = |source| DiscoverError::Unreadable { path: folder.to_owned(), source };
     let metadata = fs::metadata(folder).map_err(unreadable)?;
-    if is_world_writable(&metadata) {
+    if is_writable_for_all(&metadata) {
         return Err(DiscoverError::WorldWritable { path: folder.to_owned() });
     }
     let mut entries: Vec<fs::DirEntry> =
@@ -65,17 +66,6 @@ pub fn discover(folder: &Path) -> Result<(Vec<Candidate>, Vec<DiscoverError>), D
         }
     }
     Ok((candidates, refused))
-}
-
-#[cfg(unix)]
-fn is_world_writable(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o002 != 0
-}
-
-#[cfg(not(unix))]
-fn is_world_writable(_metadata: &fs::Metadata) -> bool {
-    false
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use super::{Candidate, Digest, metadata};
 use mcp_plugin_api::abi::{
     METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata, MetadataError, ROOT_SYMBOL, parse_metadata,
 };
-use object::read::elf::ProgramHeader as _;
-use object::{Architecture, BinaryFormat, Object as _, ObjectSection as _, ObjectSymbol as _};
+use object::{Architecture, BinaryFormat, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -132,13 +131,9 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
         return Err(InspectError::Empty);
     }
     // A file with the first bytes of a library that cannot be read on is a broken library, not another kind of file.
-    let kind = object::FileKind::parse(bytes).map_err(|_| InspectError::NotALibrary)?;
+    object::FileKind::parse(bytes).map_err(|_| InspectError::NotALibrary)?;
     let file = object::File::parse(bytes).map_err(|error| InspectError::Truncated(error.to_string()))?;
-    match kind {
-        object::FileKind::Elf64 => check_segments::<object::elf::FileHeader64<object::Endianness>>(bytes)?,
-        object::FileKind::Elf32 => check_segments::<object::elf::FileHeader32<object::Endianness>>(bytes)?,
-        _ => {}
-    }
+    check_segments(&file, bytes)?;
     let name = match file.format() {
         BinaryFormat::Pe => METADATA_SECTION_PE,
         BinaryFormat::MachO => METADATA_SECTION_MACHO,
@@ -151,14 +146,15 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
         // Dynamic symbols are what the loader sees.
         BinaryFormat::Elf => file.dynamic_symbols().any(|symbol| symbol.name() == Ok(ROOT_SYMBOL)),
         // Mach-O puts an underscore before every name.
-        _ => file.exports().is_ok_and(|mut exports| {
+        _ => {
+            let mut exports = file.exports().map_err(|error| InspectError::Truncated(error.to_string()))?;
             exports.any(|export| {
                 export.is_ok_and(|export| {
                     let object::NameOrOrdinal::Name(name) = export.name() else { return false };
                     name == ROOT_SYMBOL.as_bytes() || name.strip_prefix(b"_") == Some(ROOT_SYMBOL.as_bytes())
                 })
             })
-        }),
+        }
     };
     if !exported {
         return Err(InspectError::MissingSymbol { symbol: ROOT_SYMBOL });
@@ -166,19 +162,36 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
     Ok(metadata)
 }
 
-/// The loader maps segments without asking whether the file holds them, and the process dies of the first touch (SIGBUS).
-fn check_segments<H: object::read::elf::FileHeader>(bytes: &[u8]) -> Result<(), InspectError> {
-    let truncated = |what: &str| InspectError::Truncated(what.to_owned());
-    let header = H::parse(bytes).map_err(|error| truncated(&error.to_string()))?;
-    let endian = header.endian().map_err(|error| truncated(&error.to_string()))?;
-    let segments = header.program_headers(endian, bytes).map_err(|error| truncated(&error.to_string()))?;
-    for segment in segments {
-        let end = segment.p_offset(endian).into().checked_add(segment.p_filesz(endian).into());
-        if end.is_none_or(|end| end > bytes.len() as u64) {
-            return Err(truncated("a segment ends behind the end of the file"));
+/// The loader of Linux maps segments without asking whether the file holds them, and the process dies of the first touch
+/// (SIGBUS). Others refuse such a file; it is refused here before they see it.
+fn check_segments(file: &object::File<'_>, bytes: &[u8]) -> Result<(), InspectError> {
+    for segment in file.segments() {
+        let (start, length) = segment.file_range();
+        if start.checked_add(length).is_none_or(|end| end > bytes.len() as u64) {
+            return Err(InspectError::Truncated("a segment ends behind the end of the file".to_owned()));
         }
     }
-    Ok(())
+    check_symbols(file, bytes)
+}
+
+/// What a linker for Windows has put behind the segments: symbols for debuggers, and then their names. No loader needs them; a
+/// file without them was cut all the same.
+fn check_symbols(file: &object::File<'_>, bytes: &[u8]) -> Result<(), InspectError> {
+    const SYMBOL_BYTES: u64 = 18;
+    let object::File::Pe64(file) = file else { return Ok(()) };
+    let header = &file.nt_headers().file_header;
+    let start = u64::from(header.pointer_to_symbol_table.get(object::LittleEndian));
+    if start == 0 {
+        return Ok(());
+    }
+    let names = start + u64::from(header.number_of_symbols.get(object::LittleEndian)) * SYMBOL_BYTES;
+    // Its own length comes first.
+    let length =
+        usize::try_from(names).ok().and_then(|at| bytes.get(at..)?.first_chunk()).copied().map(u32::from_le_bytes);
+    match length.map(|length| names + u64::from(length)) {
+        Some(end) if end <= bytes.len() as u64 => Ok(()),
+        _ => Err(InspectError::Truncated("its symbols end behind the end of the file".to_owned())),
+    }
 }
 
 /// Whether the file is for the machine and system that this host is built for.
@@ -194,12 +207,10 @@ fn check_machine(bytes: &[u8]) -> Result<(), InspectError> {
 }
 
 fn native_format() -> BinaryFormat {
-    if cfg!(windows) {
-        BinaryFormat::Pe
-    } else if cfg!(target_vendor = "apple") {
-        BinaryFormat::MachO
-    } else {
-        BinaryFormat::Elf
+    match std::env::consts::DLL_EXTENSION {
+        "dll" => BinaryFormat::Pe,
+        "dylib" => BinaryFormat::MachO,
+        _ => BinaryFormat::Elf,
     }
 }
 

@@ -281,7 +281,7 @@ impl Judged {
 
 impl Drop for Judged {
     fn drop(&mut self) {
-        if self.is_open && self.call.deadline.left().is_zero() {
+        if self.is_open && self.call.deadline.is_overrun() {
             self.faults.failed(&self.part, "it did not answer in time");
         }
     }

@@ -5,6 +5,7 @@
 
 use super::Digest;
 use super::stage::{StageDirectory, draft};
+use crate::rt::FileLooks;
 use mcp_plugin_api::abi::Metadata;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,23 +27,10 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of what is said of a file.
-    #[cfg(unix)]
+    /// Of what is said of a file; nothing where the system does not tell of every change.
     pub(super) fn of(metadata: &fs::Metadata) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        Some(Self {
-            device: metadata.dev(),
-            number: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// Here nothing tells of every change.
-    #[cfg(not(unix))]
-    pub(super) fn of(_metadata: &fs::Metadata) -> Option<Self> {
-        None
+        let FileLooks { device, number, bytes, modified, changed } = FileLooks::of(metadata)?;
+        Some(Self { device, number, bytes, modified, changed })
     }
 
     #[cfg(test)]

@@ -40,7 +40,7 @@ mod lent;
 mod worker;
 
 pub use breaker::BreakerLimits;
-pub use confine::{Confinement, Enforcement, Grants, Network, Unenforceable};
+pub use confine::{Confinement, Enforcement, Grants, Network, UNENFORCEABLE, Unenforceable};
 pub use definitions::{DefinitionLock, Definitions, LockError, visible};
 pub use discover::{Candidate, DiscoverError, discover};
 pub use inspect::{InspectError, Inspected, inspect, inspect_bytes, inspect_file};

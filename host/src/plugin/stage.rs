@@ -5,6 +5,7 @@
 
 use super::known::{Identity, KnownFile};
 use super::{Inspected, metadata};
+use crate::rt::{is_own_folder, is_still_at, make_private_folder, private};
 use mcp_plugin_api::abi::Metadata;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -182,8 +183,12 @@ impl StageDirectory {
             let is_in_use = digest.is_some_and(|digest| in_use.contains(&digest));
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > long));
-            if digest.is_some() && !is_in_use && is_old {
-                remove_unused(&entry.path());
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == REMOVED) {
+                // Its last user may have ended since.
+                let _ = fs::remove_file(path);
+            } else if digest.is_some() && !is_in_use && is_old {
+                remove_unused(&path);
             }
         }
     }
@@ -194,14 +199,7 @@ impl StageDirectory {
 fn in_use(path: &Path) -> io::Result<Option<fs::File>> {
     let file = fs::File::open(path)?;
     let _ = file.lock_shared();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        if fs::metadata(path)?.ino() != file.metadata()?.ino() {
-            return Ok(None);
-        }
-    }
-    Ok(Some(file))
+    Ok(is_still_at(&file, path)?.then_some(file))
 }
 
 /// Removes a copy that no host uses.
@@ -210,7 +208,20 @@ pub(super) fn remove_unused(path: &Path) {
         return;
     };
     if file.try_lock().is_ok() {
-        let _ = fs::remove_file(path);
+        remove(path);
+    }
+}
+
+/// The ending of a copy that was to be removed when it could not be.
+const REMOVED: &str = "removed";
+
+/// Removes a copy. Windows removes no file that is mapped, and lets it be renamed: such a one goes with the next start of a host.
+fn remove(path: &Path) {
+    if fs::remove_file(path).is_err()
+        && let Ok(number) = getrandom::u64()
+    {
+        // Where that fails too, it is tried again when it has not been used for long.
+        let _ = fs::rename(path, path.with_extension(format!("{number:016x}.{REMOVED}")));
     }
 }
 
@@ -225,7 +236,7 @@ impl Staged {
 
     /// Removes the copy, which is not to be used.
     pub(super) fn discard(&self) {
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
     }
 
     /// Whether the copy has not changed since its bytes were hashed last, by what the system says of it.
@@ -304,9 +315,7 @@ pub(super) fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
     let path = folder.join(format!("{digest}.{number:016x}.draft"));
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path)?;
+    let file = private(&mut options).open(&path)?;
     Ok(Draft { path, file })
 }
 
@@ -315,39 +324,19 @@ pub(super) fn draft(folder: &Path, digest: Digest) -> io::Result<Draft> {
 /// # Errors
 /// When it cannot be made, or is not this user's alone.
 pub(super) fn private_folder(path: &Path) -> Result<(), StageError> {
-    let made = create_private(path).and_then(|()| check_private(path));
+    let made = make_private_folder(path).and_then(|()| check_private(path));
     made.map_err(|source| StageError { path: path.to_owned(), source })
 }
 
-#[cfg(unix)]
-fn create_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
-}
-
 /// Whoever else may write there could swap a copy between judging and loading.
-#[cfg(unix)]
 fn check_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = fs::symlink_metadata(path)?;
-    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-    if ours && metadata.mode() & 0o022 == 0 {
+    if is_own_folder(&fs::symlink_metadata(path)?) {
         return Ok(());
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
         "the folder must belong to this user, and nobody else may write to it",
     ))
-}
-
-#[cfg(not(unix))]
-fn check_private(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

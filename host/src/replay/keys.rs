@@ -2,6 +2,7 @@
 //! on their way.
 
 use super::ledger::make_whole;
+use crate::rt::is_exposed;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
@@ -93,8 +94,7 @@ impl Keys {
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(failed)?;
-        #[cfg(unix)]
-        if std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(failed)?) & 0o077 != 0 {
+        if is_exposed(&file.metadata().map_err(failed)?) {
             return Err(KeyError::Exposed(path.to_owned()));
         }
         file.take(Self::BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;

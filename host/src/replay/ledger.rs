@@ -1,5 +1,6 @@
 //! States that may be taken once: who takes one first has it, across tasks, restarts and hosts that share the folder.
 
+use crate::rt::private;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -134,9 +135,7 @@ pub(super) fn make_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension(format!("new-{}", fresh_id()?));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
+    let mut file = private(&mut options).open(&aside)?;
     let linked = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::hard_link(&aside, path));
     let _ = std::fs::remove_file(&aside);
     match linked {

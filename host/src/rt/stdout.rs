@@ -15,7 +15,8 @@ pub fn take_stdout() -> io::Result<File> {
     Ok(real.into())
 }
 
-/// Takes standard output for ourselves. Without descriptors to redirect, what plugins print is not kept away.
+/// Takes standard output for ourselves: the returned handle is private, no other process inherits it. The old one is taken from
+/// foreign code when the first library is opened.
 ///
 /// # Errors
 /// When standard output is closed.

@@ -142,7 +142,7 @@ impl Runner {
                 let left = task.expires().map_or(Duration::MAX, |expires| {
                     Duration::from_millis(expires.0.saturating_sub(self.clock.now().0))
                 });
-                let deadline = Deadline::new(beginning.timeouts.task.min(left), left);
+                let deadline = Deadline::of_task(beginning.timeouts.task, left);
                 let call = Call::new(Arc::clone(peer) as Arc<dyn Peer>, deadline, token.clone());
                 Ok(Arc::new(call.with_recorded(peer.recorded())))
             };

@@ -6,13 +6,13 @@
 
 mod file;
 
-use self::file::{Held, MAX_FILES, TASKS, caught, file, make_folder, open_file, record, take_file, take_over};
+use self::file::{Held, MAX_FILES, TASKS, caught, file, open_file, record, take_file, take_over};
 use super::index::{Index, encode};
 use super::{
     Changes, ListPlace, Page, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore,
 };
 use crate::call::Principal;
-use crate::rt::Millis;
+use crate::rt::{Millis, make_private_folder};
 use crate::telemetry::chain;
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, WriteTransaction};
@@ -394,7 +394,9 @@ impl Shared {
                 open_file(&held.path).map_err(|source| DiskError::File { path: held.path.clone(), source })?
             }
             None => {
-                make_folder(&self.folder).map_err(|source| DiskError::Folder { path: self.folder.clone(), source })?;
+                // Arguments and results are nobody else's.
+                make_private_folder(&self.folder)
+                    .map_err(|source| DiskError::Folder { path: self.folder.clone(), source })?;
                 let (taken, database, index) = take_file(&self.folder)?;
                 *held = Some(taken);
                 (database, index)

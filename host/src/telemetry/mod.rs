@@ -1,10 +1,15 @@
-//! Logs, on stderr: stdout belongs to the protocol.
+//! Logs, on stderr or in a file: stdout belongs to the protocol.
 
+use crate::rt::private;
 use std::fmt;
+use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FmtSpan, Writer};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -31,21 +36,38 @@ pub enum TelemetryError {
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
+    /// The file cannot be written.
+    #[error("the log file {path} cannot be opened")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
-/// Sets up logs with a filter such as `info` or `mcp_host=debug,plugin=trace`.
+/// Sets up logs with a filter such as `info` or `mcp_host=debug,plugin=trace`, at the end of a file or on stderr.
 ///
 /// # Errors
 /// See [`TelemetryError`].
-pub fn start(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
+pub fn start(filter: &str, format: LogFormat, file: Option<&Path>) -> Result<(), TelemetryError> {
     let parsed = parse(filter)?;
+    let (writer, is_coloured) = match file {
+        None => (BoxMakeWriter::new(std::io::stderr), is_coloured()),
+        Some(path) => {
+            let opened = private(OpenOptions::new().append(true).create(true)).open(path);
+            let file = opened.map_err(|source| TelemetryError::File { path: path.to_owned(), source })?;
+            (BoxMakeWriter::new(Arc::new(file)), false)
+        }
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_span_events(FmtSpan::NONE)
         // A closed stderr would otherwise end the host: the library prints its own errors, and printing panics.
         .log_internal_errors(false)
-        .with_ansi(is_coloured())
-        .with_writer(std::io::stderr);
+        .with_ansi(is_coloured)
+        .with_writer(writer);
     // A second start, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => builder.with_target(true).try_init(),

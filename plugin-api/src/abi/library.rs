@@ -22,6 +22,8 @@ pub enum OpenError {
     Layout(String),
     /// Its module cannot be made.
     Module(String),
+    /// Standard output cannot be kept from what it prints.
+    StandardOutput(std::io::Error),
 }
 
 impl std::fmt::Display for OpenError {
@@ -32,6 +34,7 @@ impl std::fmt::Display for OpenError {
             Self::Header(why) => write!(formatter, "its ABI header is not readable: {why}"),
             Self::Layout(why) => write!(formatter, "its ABI does not fit this host's: {why}"),
             Self::Module(why) => write!(formatter, "its module cannot be made: {why}"),
+            Self::StandardOutput(_) => formatter.write_str("standard output cannot be kept from what it prints"),
         }
     }
 }
@@ -40,6 +43,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Loader(error) | Self::MissingSymbol(error) => Some(error),
+            Self::StandardOutput(error) => Some(error),
             Self::Header(_) | Self::Layout(_) | Self::Module(_) => None,
         }
     }

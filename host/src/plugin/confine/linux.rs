@@ -66,6 +66,8 @@ const FILES: u64 = 256;
 /// The newest version of landlock whose rights are known here.
 const KNOWN: ABI = ABI::V6;
 
+pub const UNENFORCEABLE: &[&str] = &[];
+
 pub(super) fn enforce(
     grants: &Grants,
     library: &Path,

@@ -1,15 +1,22 @@
-//! What a worker process may do, and how that is enforced: deny by default, by landlock, seccomp and rlimits.
+//! What a worker process may do, and how that is enforced: deny by default, on Linux by landlock, seccomp and
+//! rlimits, on Windows by a job object, as far as that goes.
 //!
 //! The operator grants, the worker confines itself before anything foreign runs in it, and says what is enforced. Where this
 //! kernel cannot enforce something, the policy decides. Nothing of frames, calls or plugins is known here.
 
-#[cfg(target_os = "linux")]
-mod linux;
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(not(any(target_os = "linux", windows)), path = "elsewhere.rs")]
+mod system;
 
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use system::enforce;
+
+/// Kinds of grants that this system enforces in no case. What a kernel lacks of the others shows when a worker starts.
+pub use system::UNENFORCEABLE;
 
 /// What the operator grants a plugin. What is not granted is denied.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -148,6 +155,7 @@ pub struct Enforcement {
 
 /// Why a process is not confined.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has it all"))]
 pub(super) enum ConfineError {
     /// A granted path cannot be opened.
     #[error("the granted path {path} cannot be opened: {reason}")]
@@ -204,24 +212,6 @@ fn judge(enforced: &[Enforcement], policy: Unenforceable) -> Result<(), ConfineE
         return Ok(());
     }
     Err(ConfineError::Unenforceable(missing.join(", ")))
-}
-
-#[cfg(target_os = "linux")]
-use linux::enforce;
-
-#[cfg(not(target_os = "linux"))]
-fn enforce(
-    _grants: &Grants,
-    _library: &Path,
-    judge: impl FnOnce(&[Enforcement]) -> Result<(), ConfineError>,
-) -> Result<Vec<Enforcement>, ConfineError> {
-    let none = ["filesystem", "network", "memory", "cpu_time", "files", "subprocesses"].map(|what| Enforcement {
-        what: what.to_owned(),
-        by: "this system has no way".to_owned(),
-        is_enforced: false,
-    });
-    judge(&none)?;
-    Ok(none.into())
 }
 
 #[cfg(test)]

@@ -8,5 +8,9 @@
 mod call_side;
 mod host_side;
 mod library;
+#[cfg(windows)]
+mod windows;
 
 pub(super) use library::{Library, Plugin, PluginAnswer};
+#[cfg(windows)]
+pub(super) use windows::{Job, take_foreign_standard};

@@ -1,7 +1,8 @@
 //! The host's end of one worker process that runs: calls go in, answers come out, and what a call needs meanwhile goes both ways.
 
 use super::pipe::{Pipe, Unsent};
-use super::process::{Worker, end_group, ending};
+use super::process::{Worker, ending};
+use super::system::Leash;
 use super::{Frame, Kind, MAX_FRAME_BYTES};
 use crate::call::{Crash, Failure};
 use crate::plugin::instance::failure_of;
@@ -66,9 +67,9 @@ const LAST_MOMENT: Duration = Duration::from_millis(500);
 impl Link {
     /// The link of a worker whose plugin has started, and what is to be run until it ends.
     pub(super) fn new(worker: Worker, host: OwnHost, kill_after: Duration) -> (Self, Running) {
-        let Worker { child, stream, received } = worker;
+        let Worker { child, leash, end, received } = worker;
         let shared = Arc::new(Shared {
-            pipe: Pipe::new(stream),
+            pipe: Pipe::new(end),
             calls: Mutex::default(),
             offers: Mutex::default(),
             host,
@@ -77,7 +78,7 @@ impl Link {
             is_doomed: AtomicBool::new(false),
             kill: CancellationToken::new(),
         });
-        (Self(Arc::clone(&shared)), Running { shared, child, received })
+        (Self(Arc::clone(&shared)), Running { shared, child, leash, received })
     }
 
     /// Whether the process is to be killed: it takes no more calls.
@@ -176,6 +177,7 @@ impl Drop for Waiting {
 pub(super) struct Running {
     shared: Arc<Shared>,
     child: Child,
+    leash: Leash,
     received: BytesMut,
 }
 
@@ -188,7 +190,6 @@ impl Running {
         let shared = Arc::clone(&self.shared);
         // Also where a task ends in the middle: nobody waits for calls of a process that nobody hears.
         let mut ended = Ended { shared: Arc::clone(&shared), how: "is heard no more".to_owned() };
-        let leader = self.child.id();
         let how = tokio::select! {
             read = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame)) => {
                 shared.take_no_more();
@@ -210,7 +211,7 @@ impl Running {
                 "was killed by the host: it did not end a call, or did not stop".to_owned()
             }
         };
-        end_group(leader);
+        self.leash.end();
         ended.how = how;
         ended
     }

@@ -10,6 +10,7 @@ mod link;
 mod pipe;
 mod pool;
 mod process;
+mod system;
 
 use frame::MAX_FRAME_BYTES;
 pub use frame::{Frame, FrameError, Kind};

@@ -1,17 +1,17 @@
 //! The socket to a worker process: frames are written by whoever sends them while the socket takes them, and by one task when
 //! it did not.
 
+use super::system::HostEnd;
 use super::{Frame, FrameError, Kind};
 use crate::call::Failure;
 use bytes::{Buf as _, BytesMut};
 use parking_lot::Mutex;
 use std::io;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 /// A socket and what waits to be written to it.
 pub(super) struct Pipe {
-    stream: UnixStream,
+    stream: HostEnd,
     outgoing: Mutex<Outgoing>,
     /// There is room again, or something to write.
     to_write: Notify,
@@ -52,7 +52,7 @@ impl From<Unsent> for Failure {
 }
 
 impl Pipe {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: HostEnd) -> Self {
         Self { stream, outgoing: Mutex::default(), to_write: Notify::new() }
     }
 
@@ -144,21 +144,14 @@ impl Pipe {
         received: &mut BytesMut,
         mut take: impl FnMut(&Frame<'_>),
     ) -> Result<(), FrameError> {
-        const CHUNK_BYTES: usize = 64 * 1024;
         loop {
             while let Some((frame, taken)) = Frame::read(received)? {
                 take(&frame);
                 received.advance(taken);
             }
-            received.reserve(CHUNK_BYTES);
-            if self.stream.readable().await.is_err() {
-                return Ok(());
-            }
-            match self.stream.try_read_buf(received) {
-                Ok(0) => return Ok(()),
+            match self.stream.read_some(received).await {
+                Ok(0) | Err(_) => return Ok(()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Ok(()),
             }
         }
     }

@@ -1,16 +1,13 @@
 //! A worker process until its plugin has started: spawned, told what to open, and heard.
 
+use super::system::{self, HostEnd, Leash, Spawned};
 use super::{Frame, FrameError, Kind, NOT_CONFINED, Opened, Opening, WORKER_COMMAND};
 use crate::plugin::lent::{LentHost, OwnHost, kept_levels};
 use bytes::{Buf as _, BytesMut};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// The program that is run as a worker.
 #[derive(Debug, Clone)]
@@ -19,10 +16,7 @@ pub struct WorkerProgram(pub PathBuf);
 impl Default for WorkerProgram {
     /// This program itself: on Linux the very file that runs, even when another has taken its place.
     fn default() -> Self {
-        if cfg!(target_os = "linux") {
-            return Self("/proc/self/exe".into());
-        }
-        Self(std::env::current_exe().unwrap_or_else(|_| "mcp-host".into()))
+        Self(system::program())
     }
 }
 
@@ -55,7 +49,8 @@ pub enum WorkerError {
 /// A worker process, and what has come from it.
 pub(in crate::plugin) struct Worker {
     pub(super) child: Child,
-    pub(super) stream: UnixStream,
+    pub(super) leash: Leash,
+    pub(super) end: HostEnd,
     pub(super) received: BytesMut,
 }
 
@@ -113,19 +108,9 @@ impl Worker {
     }
 
     fn spawn(program: &WorkerProgram, opening: &Opening) -> Result<Self, WorkerError> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(WorkerError::Spawn)?;
-        ours.set_nonblocking(true).map_err(WorkerError::Spawn)?;
-        let mut command = Command::new(&program.0);
-        command.arg0("mcp-host").arg(WORKER_COMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
-        // A group of its own, so that Ctrl-C at a terminal reaches the host alone, which drains.
-        command.process_group(0).kill_on_drop(true);
-        if let Some(variables) = opening.confinement.environment() {
-            command.env_clear();
-            command.envs(variables.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        }
-        let child = command.spawn().map_err(WorkerError::Spawn)?;
-        let stream = UnixStream::from_std(ours).map_err(WorkerError::Spawn)?;
-        Ok(Self { child, stream, received: BytesMut::new() })
+        let spawned = system::spawn(&program.0, WORKER_COMMAND, &opening.confinement).map_err(WorkerError::Spawn)?;
+        let Spawned { child, leash, end } = spawned;
+        Ok(Self { child, leash, end, received: BytesMut::new() })
     }
 
     /// Tells the worker something, and listens until `hear` has heard what it waits for.
@@ -139,8 +124,8 @@ impl Worker {
         frame.write(&mut bytes);
         let heard = tokio::time::timeout(time, async {
             // One that has ended already says so below.
-            let _ = self.stream.write_all(&bytes).await;
-            hear_until(&mut self.stream, &mut self.received, hear).await
+            let _ = self.end.write_all(&bytes).await;
+            hear_until(&self.end, &mut self.received, hear).await
         });
         match heard.await {
             Ok(Ok(Some(heard))) => Ok(heard),
@@ -159,22 +144,12 @@ impl Worker {
     }
 }
 
-/// Ends what a process has started and left behind; it has just ended itself.
-pub(super) fn end_group(leader: Option<u32>) {
-    // As long as any process is left in the group, its number is no other's; with none left, the system would have to go
-    // through all numbers between the end of the leader and this.
-    let leader = leader.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-    if let Some(leader) = leader {
-        let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
-    }
-}
-
 /// How a process has ended, whose socket is closed. One that has closed its socket and goes on is killed.
 pub(super) async fn ending(child: &mut Child) -> String {
     /// How long a process may take to end that has closed its socket.
     const MOMENT: Duration = Duration::from_millis(500);
     match tokio::time::timeout(MOMENT, child.wait()).await {
-        Ok(Ok(status)) => told(status),
+        Ok(Ok(status)) => system::told(status),
         Ok(Err(error)) => format!("cannot be waited for: {error}"),
         Err(_) => {
             let _ = child.kill().await;
@@ -185,7 +160,7 @@ pub(super) async fn ending(child: &mut Child) -> String {
 
 /// Reads frames until `hear` has heard something; nothing when the other side has ended before.
 async fn hear_until<T>(
-    stream: &mut UnixStream,
+    end: &HostEnd,
     received: &mut BytesMut,
     mut hear: impl FnMut(&Frame<'_>) -> Option<Result<T, WorkerError>>,
 ) -> Result<Option<T>, WorkerError> {
@@ -202,7 +177,7 @@ async fn hear_until<T>(
                 return heard.map(Some);
             }
         }
-        match stream.read_buf(received).await {
+        match end.read_some(received).await {
             Ok(0) | Err(_) => return Ok(None),
             Ok(_) => {}
         }
@@ -222,31 +197,4 @@ pub(in crate::plugin) async fn probe(
     // It has nothing to lose.
     let _ = worker.child.kill().await;
     Ok(opened)
-}
-
-/// How a process ended, for people.
-fn told(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal} ({})", meaning(signal)),
-        (None, None) => "ended".to_owned(),
-    }
-}
-
-/// What a signal means that ends a process.
-fn meaning(signal: i32) -> &'static str {
-    match signal {
-        4 => "illegal instruction",
-        5 => "trap",
-        6 => "abort",
-        7 => "bus error",
-        8 => "arithmetic error",
-        9 => "killed",
-        11 => "segmentation fault",
-        15 => "terminated",
-        24 => "its processor time is used up",
-        31 => "a forbidden system call",
-        _ => "signal",
-    }
 }

@@ -1,6 +1,7 @@
 //! Files of a task store: taken, opened, read whole, and taken over from hosts that are gone.
 
 use super::{Broken, DiskError};
+use crate::rt::private;
 use crate::task::index::Index;
 use crate::task::{Task, TaskId};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -26,15 +27,6 @@ pub(super) struct Held {
 
 pub(super) fn file(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("{number}.redb"))
-}
-
-/// Arguments and results are nobody else's.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Takes the first file that no other host holds. One that is damaged is left aside, for whoever may mend it.
@@ -78,9 +70,7 @@ pub(super) fn hold(path: &Path) -> io::Result<Option<File>> {
 pub(super) fn own_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    private(&mut options).open(path)
 }
 
 /// Opens a file, and reads what is in it.

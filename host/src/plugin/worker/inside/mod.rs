@@ -1,6 +1,6 @@
 //! The inside of a worker process: it confines itself, opens one library, starts the plugin in it, and does what it is told.
 //!
-//! Frames come in over one socket, frames go out. The end of the socket is the end of the process. Nothing of a client, of
+//! Frames come in, frames go out. The end of what they come through is the end of the process. Nothing of a client, of
 //! the catalogue or of other plugins is known here.
 
 mod baton;
@@ -8,6 +8,7 @@ mod call;
 mod outbox;
 mod reader;
 
+use super::system::{WorkerEnds, die_with_host};
 use super::{Frame, Kind, NOT_CONFINED, Opened, Opening, PROTOCOL};
 use crate::plugin::Digest;
 use crate::plugin::confine;
@@ -22,7 +23,6 @@ use parking_lot::Mutex;
 use reader::{Reader, Received};
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -46,21 +46,15 @@ struct Inside {
 /// Bytes of the stack of a thread that runs a plugin's inline functions.
 const STACK_BYTES: usize = 2 << 20;
 
-/// Runs a worker process, whose socket to its host is standard input. Returns only when it cannot begin.
+/// Runs a worker process, which speaks with its host through standard input, and on Windows output. Returns only when it cannot begin.
 #[must_use]
 pub fn run() -> ExitCode {
-    let Ok(socket) = take_socket() else {
+    let Ok(WorkerEnds { incoming, outgoing }) = WorkerEnds::take() else {
         return ExitCode::FAILURE;
     };
-    // A plugin that hangs while it is opened reads no socket, and would outlive its host. The thread that has started this
-    // process is one of the host's runtime, which ends with the host.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let Ok(reading) = socket.try_clone() else {
-        return ExitCode::FAILURE;
-    };
-    let mut reader = Reader::new(reading);
-    let outbox = Outbox::new(socket);
+    die_with_host();
+    let mut reader = Reader::new(incoming);
+    let outbox = Outbox::new(outgoing);
     let library = match open(&mut reader, &outbox) {
         Ok(library) => library,
         Err(why) => {
@@ -85,14 +79,6 @@ pub fn run() -> ExitCode {
         levels: AtomicU8::new(0),
     });
     inside.start(&library, &start)
-}
-
-/// The socket, out of the way of whatever closes or reads standard input. What is printed goes to stderr.
-fn take_socket() -> std::io::Result<UnixStream> {
-    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 100)?;
-    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
-    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
-    Ok(socket.into())
 }
 
 /// Why no library is open.

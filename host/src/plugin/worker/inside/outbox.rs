@@ -1,13 +1,13 @@
 //! What goes to the host: written by whoever has something to say, many frames at a time where many say something.
 
 use crate::plugin::worker::Frame;
+use crate::plugin::worker::system::Outgoing;
 use parking_lot::Mutex;
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 
 /// Frames on their way to the host.
 pub(super) struct Outbox {
-    stream: UnixStream,
+    stream: Outgoing,
     waiting: Mutex<Waiting>,
 }
 
@@ -22,7 +22,7 @@ struct Waiting {
 const MAX_TOLD_BYTES: usize = 8 << 20;
 
 impl Outbox {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: Outgoing) -> Self {
         Self { stream, waiting: Mutex::default() }
     }
 

@@ -1,12 +1,12 @@
 //! What comes from the host.
 
+use crate::plugin::worker::system::Incoming;
 use crate::plugin::worker::{Frame, FrameError};
 use std::io::{self, Read as _};
-use std::os::unix::net::UnixStream;
 
 /// Frames of the host, in their order.
 pub(super) struct Reader {
-    stream: UnixStream,
+    stream: Incoming,
     buffer: Vec<u8>,
     /// Where what is not read yet begins.
     start: usize,
@@ -29,7 +29,7 @@ impl Received {
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Reader {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: Incoming) -> Self {
         Self { stream, buffer: Vec::new(), start: 0 }
     }
 

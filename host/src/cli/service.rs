@@ -1,0 +1,105 @@
+//! A service of Windows: the system starts the host, and its stop is a drain.
+
+#[cfg(windows)]
+pub(super) use system::run;
+
+/// Only Windows has such services.
+///
+/// # Errors
+/// Always.
+#[cfg(not(windows))]
+pub(super) fn run(
+    _end_may_take: std::time::Duration,
+    _serve: impl FnOnce() -> bool + Send + 'static,
+) -> Result<(), String> {
+    Err("only Windows has such services; systemd, launchd and others run 'serve' as it is, and SIGTERM stops it"
+        .to_owned())
+}
+
+#[cfg(windows)]
+mod system {
+    use crate::rt::end_by_request;
+    use crate::telemetry::chain;
+    use parking_lot::Mutex;
+    use std::ffi::OsString;
+    use std::sync::OnceLock;
+    use std::time::Duration;
+    use windows_service::service::{
+        ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
+    };
+    use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
+    use windows_service::{define_windows_service, service_dispatcher};
+
+    /// What is run, with how long its end may take.
+    struct Body {
+        serve: Box<dyn FnOnce() -> bool + Send>,
+        end_may_take: Duration,
+    }
+
+    /// The system calls a function that takes nothing along.
+    static BODY: Mutex<Option<Body>> = Mutex::new(None);
+
+    define_windows_service!(service_main, serve);
+
+    /// Serves as the service that this process was started for, until the system stops it. `serve` gives whether all went well.
+    ///
+    /// # Errors
+    /// When no service was started with this process.
+    pub(in crate::cli) fn run(
+        end_may_take: Duration,
+        serve: impl FnOnce() -> bool + Send + 'static,
+    ) -> Result<(), String> {
+        *BODY.lock() = Some(Body { serve: Box::new(serve), end_may_take });
+        service_dispatcher::start("", service_main).map_err(|error| {
+            format!(
+                "this is no service that Windows has started; without --service it serves in this console: {}",
+                chain(&error)
+            )
+        })
+    }
+
+    fn serve(_words: Vec<OsString>) {
+        let Some(Body { serve, end_may_take }) = BODY.lock().take() else {
+            return;
+        };
+        let handle: &'static OnceLock<ServiceStatusHandle> = Box::leak(Box::default());
+        let tell = move |state, code| {
+            if let Some(handle) = handle.get() {
+                // The system asks again when it does not hear.
+                let _ = handle.set_service_status(status(state, code, end_may_take));
+            }
+        };
+        let registered = service_control_handler::register("", move |control| match control {
+            ServiceControl::Stop | ServiceControl::Shutdown => {
+                tell(ServiceState::StopPending, 0);
+                end_by_request();
+                ServiceControlHandlerResult::NoError
+            }
+            ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
+            _ => ServiceControlHandlerResult::NotImplemented,
+        });
+        let Ok(registered) = registered else {
+            return;
+        };
+        let _ = handle.set(registered);
+        tell(ServiceState::Running, 0);
+        let is_well = serve();
+        tell(ServiceState::Stopped, u32::from(!is_well));
+    }
+
+    fn status(state: ServiceState, code: u32, end_may_take: Duration) -> ServiceStatus {
+        let is_running = state == ServiceState::Running;
+        ServiceStatus {
+            service_type: ServiceType::OWN_PROCESS,
+            current_state: state,
+            controls_accepted: match is_running {
+                true => ServiceControlAccept::STOP | ServiceControlAccept::SHUTDOWN,
+                false => ServiceControlAccept::empty(),
+            },
+            exit_code: ServiceExitCode::Win32(code),
+            checkpoint: 0,
+            wait_hint: if state == ServiceState::StopPending { end_may_take } else { Duration::ZERO },
+            process_id: None,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What asks a process to end, or to look again: signals on Unix, events of the console on Windows.
+
+use tokio::sync::Notify;
+
+/// Resolves when somebody wants this process to end: `SIGTERM` or Ctrl-C; on Windows Ctrl-C, Ctrl-Break, the console's end, the
+/// user's leave, the machine's, or what [`end_by_request`] was told. From the first call on they do not end the process by
+/// themselves.
+///
+/// # Cancel safety
+/// Safe; what comes while nobody waits is lost.
+pub async fn end_wanted() {
+    tokio::select! {
+        () = system::end_wanted() => {}
+        () = REQUESTED.notified() => {}
+    }
+}
+
+static REQUESTED: Notify = Notify::const_new();
+
+/// Asks this process to end as a signal does: whoever runs it has another way to say so, as Windows has for services.
+pub fn end_by_request() {
+    REQUESTED.notify_one();
+}
+
+/// Requests to look at everything again: `SIGHUP`. Nobody asks in this way where there is none.
+pub struct Hangups(system::Hangups);
+
+impl Hangups {
+    /// From now on a `SIGHUP` does not end the process. To be called on a runtime.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn listen() -> std::io::Result<Self> {
+        system::Hangups::listen().map(Self)
+    }
+
+    /// Resolves at the next one.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn next(&mut self) {
+        self.0.next().await;
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    pub(super) async fn end_wanted() {
+        let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::warn!("signals cannot be listened to");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+
+    pub(super) struct Hangups(Signal);
+
+    impl Hangups {
+        pub(super) fn listen() -> io::Result<Self> {
+            signal(SignalKind::hangup()).map(Self)
+        }
+
+        pub(super) async fn next(&mut self) {
+            if self.0.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+
+    pub(super) async fn end_wanted() {
+        let listening =
+            || -> io::Result<_> { Ok((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_logoff()?, ctrl_shutdown()?)) };
+        let (mut c, mut breaks, mut close, mut logoff, mut shutdown) = match listening() {
+            Ok(all) => all,
+            Err(error) => {
+                tracing::warn!(%error, "the console cannot be listened to");
+                return std::future::pending().await;
+            }
+        };
+        tokio::select! {
+            _ = c.recv() => {}
+            _ = breaks.recv() => {}
+            _ = close.recv() => {}
+            _ = logoff.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    }
+
+    pub(super) struct Hangups;
+
+    impl Hangups {
+        pub(super) fn listen() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) async fn next(&mut self) {
+            std::future::pending().await
+        }
+    }
+}
