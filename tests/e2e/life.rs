@@ -541,7 +541,8 @@ fn only_signed_files_are_opened_where_that_is_said() {
     let mut client = served.http();
     client.initialize("2025-11-25");
     let reason = || health(&served.http(), "versioned").unwrap()["reason"].as_str().unwrap_or_default().to_owned();
-    assert!(reason().contains("it has no signature: put one beside it, as versioned.so.minisig"), "{}", reason());
+    let missing = format!("it has no signature: put one beside it, as {}.minisig", library_name("versioned"));
+    assert!(reason().contains(&missing), "{}", reason());
     let file = file.to_str().unwrap();
     assert!(host(&["sign", file, "--key", &path("other.key")]).status.success());
     eventually("the other key to be refused", || reason().contains("is not one by a key in").then_some(()));

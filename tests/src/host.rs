@@ -159,7 +159,11 @@ impl Host {
 
     /// Sends it a signal, such as `TERM`. On Windows there is Ctrl-C alone, which is `INT` to Wine.
     pub fn signal(&self, signal: &str) {
-        let signal = if system() == System::Native { signal } else { "INT" };
+        let signal = match (system(), signal) {
+            (System::Native, signal) => signal,
+            (System::Windows { .. }, "TERM" | "INT") => "INT",
+            (System::Windows { .. }, other) => panic!("Windows has no {other}"),
+        };
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
@@ -278,7 +282,7 @@ impl HostBuilder {
         let mut command = match (&self.ignored_signal, system()) {
             (None, System::Windows { wine, .. }) => {
                 let mut command = Command::new(wine);
-                command.arg(self.binary.clone().unwrap_or_else(host_program));
+                command.arg(binary());
                 command
             }
             (None, System::Native) => Command::new(self.reachable(binary())),

@@ -49,7 +49,10 @@ fn the_shelf_works() {
     let mut said = |tool: &str, arguments: Value| text(&client.ask(&call(1, tool, arguments))).to_owned();
     said("create_table", json!({"query": "CREATE TABLE birds (name TEXT)"}));
     said("write_query", json!({"query": "INSERT INTO birds VALUES ('wren'), ('owl')"}));
-    assert_eq!(said("read_query", json!({"query": "SELECT count(*) AS n FROM birds"})), r#"[{"n":2}]"#);
+    assert_eq!(
+        said("read_query", json!({"query": "SELECT count(*) AS n FROM birds"})),
+        r#"{"columns":["n"],"rows":[[2]],"truncated":false}"#
+    );
     // The same over HTTP, for a client of the other era.
     let convert =
         json!({"source_timezone": "Europe/Berlin", "time": "2026-07-01T12:00", "target_timezone": "Asia/Tokyo"});
@@ -62,7 +65,7 @@ fn what_windows_cannot_enforce_is_refused_and_said_before() {
     let builder = Host::with(&["villain", "hello"]).config("[plugins.villain]\nisolation = \"worker\"\n");
     let inspected =
         wine(host_program().to_str().unwrap(), &["inspect", &told(&plugin_file("villain"))]).output().unwrap();
-    let says = "not enforceable are filesystem, network, files, subprocesses by name";
+    let says = "not enforceable on this system: filesystem, network, files, subprocesses by name;";
     assert!(printed(&inspected).contains(says), "{}", printed(&inspected));
     let host = builder.serve_http();
     let bad = plugin(&host.http(), "villain");

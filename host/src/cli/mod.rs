@@ -208,12 +208,19 @@ pub fn main() -> ExitCode {
     }
     // The system is told how long the end may take.
     let end_may_take = match read_settings(&args.source, false, args.http) {
-        Ok(settings) if settings.stdio => return fail(USAGE, "a service has no standard input: it needs --http"),
-        Ok(settings) => settings.drain_timeout + STOP_MAY_TAKE,
-        Err(error) => return fail(USAGE, &telemetry::chain(&error)),
+        Ok(settings) if settings.stdio => Err("a service has no standard input: it needs --http".to_owned()),
+        Ok(settings) => Ok(settings.drain_timeout + STOP_MAY_TAKE),
+        Err(error) => Err(telemetry::chain(&error)),
     };
-    let serve = move || run_to_the_end(cli, Output::new(stdout)) == ExitCode::SUCCESS;
-    done(service::run(end_may_take, serve))
+    let problem = end_may_take.as_ref().err().cloned();
+    let is_usable = problem.is_none();
+    let serve = move || is_usable && run_to_the_end(cli, Output::new(stdout)) == ExitCode::SUCCESS;
+    // Windows hears of what is wrong too, if it has started this.
+    let served = service::run(end_may_take.unwrap_or_default(), serve);
+    match problem {
+        Some(problem) => fail(USAGE, &problem),
+        None => done(served),
+    }
 }
 
 /// Beyond what calls may take to finish: plugins that stop, and what was said last.
@@ -315,9 +322,16 @@ async fn serve(args: ServeArgs, output: Output) -> ExitCode {
             .map_err(|error| telemetry::chain(&error))
     };
     let configuration = Configuration::new(Arc::new(reread), file);
+    let has_log_file = settings.log_file.is_some();
     match App::serve(settings, output.into_file(), configuration).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILED, &telemetry::chain(&error)),
+        Err(error) => {
+            let why = telemetry::chain(&error);
+            if has_log_file {
+                tracing::error!("{why}");
+            }
+            fail(FAILED, &why)
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn run(
 
 #[cfg(windows)]
 mod system {
-    use crate::rt::end_by_request;
+    use crate::rt::{end_by_request, end_only_by_request};
     use crate::telemetry::chain;
     use parking_lot::Mutex;
     use std::ffi::OsString;
@@ -29,6 +29,9 @@ mod system {
     };
     use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
     use windows_service::{define_windows_service, service_dispatcher};
+
+    /// How long Windows is told at most that an end may take.
+    const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
 
     /// What is run, with how long its end may take.
     struct Body {
@@ -49,6 +52,8 @@ mod system {
         end_may_take: Duration,
         serve: impl FnOnce() -> bool + Send + 'static,
     ) -> Result<(), String> {
+        // More than Windows can be told.
+        let end_may_take = end_may_take.min(LONGEST_HINT);
         *BODY.lock() = Some(Body { serve: Box::new(serve), end_may_take });
         service_dispatcher::start("", service_main).map_err(|error| {
             format!(
@@ -82,6 +87,7 @@ mod system {
             return;
         };
         let _ = handle.set(registered);
+        end_only_by_request();
         tell(ServiceState::Running, 0);
         let is_well = serve();
         tell(ServiceState::Stopped, u32::from(!is_well));

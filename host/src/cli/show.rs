@@ -110,8 +110,8 @@ pub(super) fn metadata(metadata: &Metadata, digest: Digest, as_json: bool, outpu
         return Ok(());
     }
     output.line(&format!(
-        "grants on this system: not enforceable are {}; a plugin with 'grants' is refused here unless they have \
-         'unenforceable = \"warn\"'",
+        "not enforceable on this system: {}; with 'isolation = \"worker\"' the plugin is refused here, unless \
+         'unenforceable = \"warn\"' is set for it",
         UNENFORCEABLE.join(", ")
     ))
 }

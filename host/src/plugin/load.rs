@@ -260,7 +260,7 @@ impl Loader {
             // Between this and the opening is nothing.
             let opened = demand.judge(&staged, path).map(|()| Library::open(path));
             if let Some(copy) = &copy {
-                let _ = std::fs::remove_file(copy);
+                super::stage::remove(copy);
             }
             let opened = opened?;
             // What was mapped stays, even if it is not a plugin.

@@ -160,7 +160,14 @@ impl StageDirectory {
                 let mut draft = draft(&self.0, digest).map_err(fail)?;
                 draft.file.write_all(&inspected.bytes).map_err(fail)?;
                 draft.file.sync_data().map_err(fail)?;
-                fs::rename(&draft.path, &path).map_err(fail)?;
+                drop(draft.file);
+                if let Err(error) = fs::rename(&draft.path, &path) {
+                    let _ = fs::remove_file(&draft.path);
+                    // Windows replaces no file that is open, as the same copy is that another has made meanwhile.
+                    if !holds(&path, &inspected.bytes) {
+                        return Err(fail(error));
+                    }
+                }
             }
             // Another host may remove it until it is locked; then it is made again.
             match in_use(&path) {
@@ -216,7 +223,7 @@ pub(super) fn remove_unused(path: &Path) {
 const REMOVED: &str = "removed";
 
 /// Removes a copy. Windows removes no file that is mapped, and lets it be renamed: such a one goes with the next start of a host.
-fn remove(path: &Path) {
+pub(super) fn remove(path: &Path) {
     if fs::remove_file(path).is_err()
         && let Ok(number) = getrandom::u64()
     {

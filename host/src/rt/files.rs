@@ -1,7 +1,7 @@
 //! Where systems differ about files: who else may read or write one, and what tells it from every other.
 //!
-//! On Windows a file has the rights of its folder, and the folders that are used here are below the user's own; so nothing is
-//! set or asked there.
+//! On Windows a file has the rights of its folder, and nothing is set or asked here: usual folders are below the user's own, of
+//! others the operator sees to the rights.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -70,7 +70,8 @@ fn has_mode(_metadata: &Metadata, _any_of: u32) -> bool {
     false
 }
 
-/// Whether an open file is still the one at a path. A file that is open on Windows keeps its name, or loses it for good.
+/// Whether an open file is still the one at a path. On Windows, where files have no number that could be asked for here, one of
+/// the same length is taken for it: its bytes are judged by whoever opens it.
 ///
 /// # Errors
 /// When nothing is there.

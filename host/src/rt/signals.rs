@@ -1,23 +1,32 @@
 //! What asks a process to end, or to look again: signals on Unix, events of the console on Windows.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// Resolves when somebody wants this process to end: `SIGTERM` or Ctrl-C; on Windows Ctrl-C, Ctrl-Break, the console's end, the
-/// user's leave, the machine's, or what [`end_by_request`] was told. From the first call on they do not end the process by
-/// themselves.
+/// user's leave or the machine's. From the first call on they do not end the process by themselves; but of the last three Windows
+/// waits for some five seconds only. After [`end_only_by_request`], only [`end_by_request`] counts.
 ///
 /// # Cancel safety
-/// Safe; what comes while nobody waits is lost.
+/// Safe; a signal that comes while nobody waits is lost, a request is not.
 pub async fn end_wanted() {
-    tokio::select! {
-        () = system::end_wanted() => {}
-        () = REQUESTED.notified() => {}
+    if IS_BY_REQUEST.load(Ordering::Relaxed) {
+        REQUESTED.notified().await;
+    } else {
+        system::end_wanted().await;
     }
 }
 
 static REQUESTED: Notify = Notify::const_new();
+static IS_BY_REQUEST: AtomicBool = AtomicBool::new(false);
 
-/// Asks this process to end as a signal does: whoever runs it has another way to say so, as Windows has for services.
+/// From now on no signal ends this process: whoever runs it has another way to say so, as Windows has for services, which hear of
+/// every user who leaves.
+pub fn end_only_by_request() {
+    IS_BY_REQUEST.store(true, Ordering::Relaxed);
+}
+
+/// Asks this process to end, as a signal does elsewhere.
 pub fn end_by_request() {
     REQUESTED.notify_one();
 }
@@ -107,7 +116,7 @@ mod system {
         }
 
         pub(super) async fn next(&mut self) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

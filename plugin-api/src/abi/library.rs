@@ -93,14 +93,17 @@ unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
 }
 
-/// As on Unix; there all symbols are found at once anyway.
+/// As on Unix; there all symbols are found at once anyway. What the library needs is looked for in the system's folders and beside
+/// it, and not where this process happens to run, nor in `PATH`.
 ///
 /// # Safety
 /// As [`libloading::Library::new`].
-#[cfg(not(unix))]
+#[cfg(windows)]
 unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
+    let flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR;
     // SAFETY: upheld by the caller.
-    unsafe { libloading::Library::new(path) }
+    unsafe { Library::load_with_flags(path, flags) }.map(Into::into)
 }
 
 /// The module of a header, if its layout fits in either direction.

@@ -116,7 +116,7 @@ impl Confinement {
             memory: Some(1 << 30),
             cpu_time: Some(time),
             files: Some(64),
-            // Where the host's own loader would look, so does this one.
+            // Where the host's own loader would look, so does this one. On Windows no variable says that.
             env: vec!["LD_LIBRARY_PATH".to_owned()],
             ..Grants::default()
         };
@@ -147,7 +147,7 @@ impl Confinement {
 pub struct Enforcement {
     /// `filesystem`, `network`, `memory`, `cpu_time`, `files`, `subprocesses` or `signals`.
     pub what: String,
-    /// What does it: `landlock`, `seccomp`, `rlimit`, or why nothing does.
+    /// What does it: `landlock`, `seccomp`, `rlimit`, `job object`, or why nothing does.
     pub by: String,
     /// Whether it holds.
     pub is_enforced: bool,

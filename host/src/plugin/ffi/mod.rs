@@ -13,4 +13,4 @@ mod windows;
 
 pub(super) use library::{Library, Plugin, PluginAnswer};
 #[cfg(windows)]
-pub(super) use windows::{Job, take_foreign_standard};
+pub(super) use windows::{Job, has_console, ignore_console, keep_standard_from_children, take_foreign_standard};

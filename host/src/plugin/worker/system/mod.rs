@@ -13,7 +13,7 @@ pub(super) use unix::{HostEnd, Incoming, Leash, Outgoing, WorkerEnds, die_with_h
 pub(super) use windows::{HostEnd, Incoming, Leash, Outgoing, WorkerEnds, die_with_host, program, spawn, told};
 
 use crate::plugin::confine::Confinement;
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use std::ffi::OsString;
 use std::io;
 use tokio::process::{Child, Command};
@@ -57,7 +57,7 @@ impl HostEnd {
         loop {
             received.reserve(CHUNK_BYTES);
             self.readable().await?;
-            match self.try_read_buf(&mut (&mut *received).limit(CHUNK_BYTES)) {
+            match self.try_read_buf(received) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }

@@ -1,11 +1,11 @@
 //! Workers on Windows: two pipes, one each way, whose other ends are the worker's standard input and output, and a job object.
 //!
 //! Two pipes, because a handle that waits for its operations does one at a time: a worker that waits for a frame on it could not
-//! write one. They have names, which nobody is told: the host opens the other end itself, and each takes one alone.
+//! write one. They have names, which nobody is told: the host opens the other end itself, and each takes that one alone.
 
 use super::{Spawned, set_environment};
 use crate::plugin::confine::Confinement;
-use crate::plugin::ffi::{Job, take_foreign_standard};
+use crate::plugin::ffi::{Job, has_console, ignore_console, keep_standard_from_children, take_foreign_standard};
 use crate::rt::lead_group;
 use bytes::BufMut;
 use futures_util::FutureExt as _;
@@ -62,6 +62,7 @@ impl WorkerEnds {
         let incoming = io::stdin().as_handle().try_clone_to_owned()?;
         let outgoing = io::stdout().as_handle().try_clone_to_owned()?;
         take_foreign_standard(true)?;
+        ignore_console();
         Ok(Self { incoming: incoming.into(), outgoing: outgoing.into() })
     }
 }
@@ -84,19 +85,28 @@ pub(in crate::plugin::worker) fn program() -> PathBuf {
 /// What the system's own libraries look for, sockets and random numbers among them.
 const OF_THE_SYSTEM: &[&str] = &["SystemRoot", "SystemDrive", "windir"];
 
+/// <https://learn.microsoft.com/windows/win32/procthread/process-creation-flags>
+const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+
 /// Starts a program with a word, as a worker. Nothing foreign runs in it before it is told to open something, and by then it is
 /// in its job.
 ///
 /// # Errors
 /// When the system has no place for it, or does not bind it.
 pub(in crate::plugin::worker) fn spawn(program: &Path, word: &str, confinement: &Confinement) -> io::Result<Spawned> {
+    keep_standard_from_children();
     let (outgoing, stdin) = pipe(Direction::ToWorker)?;
     let (incoming, stdout) = pipe(Direction::ToHost)?;
     let job = Job::new(confinement)?;
     let mut command = Command::new(program);
     command.arg(word).stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout));
-    // Ctrl-C at a console reaches the host alone, which drains.
-    lead_group(&mut command);
+    if has_console() {
+        // Ctrl-C reaches the host alone, which drains.
+        lead_group(&mut command);
+    } else {
+        // It would be given one of its own, with a window.
+        command.creation_flags(CREATE_NO_WINDOW);
+    }
     command.kill_on_drop(true);
     set_environment(&mut command, confinement, OF_THE_SYSTEM);
     let child = command.spawn()?;
@@ -119,11 +129,12 @@ fn pipe(direction: Direction) -> io::Result<(NamedPipeServer, OwnedHandle)> {
     let mut options = ServerOptions::new();
     options.access_inbound(!to_worker).access_outbound(to_worker);
     let ours = options.first_pipe_instance(true).reject_remote_clients(true).max_instances(1).create(&name)?;
+    // One other end is all there is: where somebody has looked for the name and taken it, this fails.
     let theirs = OpenOptions::new().read(to_worker).write(!to_worker).open(&name)?;
     // It is connected; this has our end know it.
     match ours.connect().now_or_never() {
         Some(connected) => connected?,
-        None => return Err(io::Error::other("somebody else has taken the pipe")),
+        None => return Err(io::Error::other("the pipe is not connected")),
     }
     Ok((ours, theirs.into()))
 }
@@ -139,6 +150,8 @@ pub(in crate::plugin::worker) fn told(status: ExitStatus) -> String {
             let code = code.cast_unsigned();
             format!("was ended by exception {code:#010x} ({})", meaning(code))
         }
+        // As jobs end what has used up its time: <https://learn.microsoft.com/windows/win32/debug/system-error-codes>
+        Some(1816) => "ended with exit code 1816 (its processor time is used up)".to_owned(),
         Some(code) => format!("ended with exit code {code}"),
         None => "ended".to_owned(),
     }
