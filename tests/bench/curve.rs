@@ -28,6 +28,9 @@ const DESCRIPTORS: Watched = ("descriptors", "", |sample| sample.descriptors, 24
 const THREADS: Watched = ("threads", "", |sample| sample.threads, 8);
 const WATCHED: [Watched; 3] = [MEMORY, DESCRIPTORS, THREADS];
 
+/// Threads for work that blocks: tokio's for the host, those of the three plugins, and some beside that compute.
+const POOLS: u64 = 512 + 3 * 64 + 64;
+
 /// By how much the end of a part may be above its beginning, as a ratio.
 const GROWTH: f64 = 1.25;
 
@@ -63,9 +66,17 @@ impl Curve {
         }
     }
 
+    /// Holds threads of a part to what their pools may have. How many of them wait for the disk at a time is the disk's.
+    pub(crate) fn assert_bounded(&self, name: &str) {
+        let most = self.part(name).iter().map(|sample| sample.threads).max().unwrap_or_default();
+        println!("{name}: at most {most} threads, {POOLS} in all pools");
+        assert!(most <= POOLS, "there were {most} threads, more than the {POOLS} of all pools");
+    }
+
     /// Holds the end of a part, in which nothing is done, to how everything began: what is left behind would still be there.
     pub(crate) fn assert_back(&self, name: &str) {
         let samples = self.part(name);
+        assert!(samples.len() > 12, "{name}: {} samples say nothing", samples.len());
         let first = self.samples.lock().unwrap()[0];
         for (what, _, read, slack) in [DESCRIPTORS, THREADS] {
             let (before, after) = (read(&first), median(&samples[3 * samples.len() / 4..], read));

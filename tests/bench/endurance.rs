@@ -1,5 +1,6 @@
 //! What long use leaves behind: nothing. Sessions that are opened and abandoned, tasks that expire, and a mix of everything
-//! with faults; meanwhile memory, descriptors and threads of the host are watched, and must stay where they are.
+//! with faults; meanwhile memory, descriptors and threads of the host are watched: the first two must stay where they are, threads
+//! within what their pools may have, and in the end all must be as in the beginning.
 //!
 //! `endurance soak SESSIONS TASKS SECONDS [FILE.svg]` prints the figures, draws the curve, and fails where something grows.
 //! `endurance kill ROUNDS` kills a host under load so many times, and reports what came of all that it had acknowledged.
@@ -74,6 +75,7 @@ fn soak(sessions: usize, tasks: usize, seconds: usize, picture: Option<&str>) {
         fs::write(picture, curve.to_svg()).unwrap();
     }
     curve.assert_flat("mixed, with faults");
+    curve.assert_bounded("mixed, with faults");
     curve.assert_back("quiet");
     let detail = host.http().get("/health/detailed").json();
     println!("at the end: {} sessions, {} calls, {}", detail["sessions"], detail["calls"], detail["tasks"]);

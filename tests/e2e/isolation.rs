@@ -4,11 +4,11 @@
 #![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 use mcp_host_tests::{
-    Host, HostBuilder, Http, Stdio, System, call, eventually, host_program, in_worker, request, system, text,
+    Host, HostBuilder, Http, Stdio, System, call, eventually, host_program, in_worker, processes_of, request, system,
+    text,
 };
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
 /// The guest in a worker.
@@ -151,17 +151,6 @@ fn several_workers_share_the_calls_and_one_that_ends_is_not_missed() {
     for _ in 0..9 {
         assert_ne!(&said(&mut client, "process", json!({})), first);
     }
-}
-
-/// Processes that run a program: it is what they run, or, where Wine runs it, among their words.
-fn processes_of(program: &Path) -> usize {
-    let is_of = |process: &std::fs::DirEntry| {
-        let words = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let name = program.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        std::fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program)
-            || (system() != System::Native && String::from_utf8_lossy(&words).contains(name))
-    };
-    std::fs::read_dir("/proc").unwrap().flatten().filter(is_of).count()
 }
 
 #[test]
@@ -424,6 +413,35 @@ fn a_tool_that_runs_out_of_time_again_and_again_is_out() {
         (tool(&mut client, "loop_blocking", json!({}))["error"]["code"] == -32602).then_some(())
     });
     assert_eq!(said(&mut client, "works", json!({})), "works");
+}
+
+#[test]
+fn a_tool_that_does_not_end_when_it_is_given_up_is_out_too() {
+    // In a worker, when its process is killed for it; in the host, when its time is over.
+    let in_worker = in_worker("villain") + "max_faults = 2\nretry_after = \"1h\"\nkill_after = \"200ms\"\n";
+    let in_process =
+        "[limits]\ncall_timeout = \"500ms\"\n[plugins.guest]\nmax_faults = 2\nretry_after = \"1h\"\n".to_owned();
+    for (plugin, name, config) in [("villain", "loop_blocking", in_worker), ("guest", "never_returns", in_process)] {
+        let (host, mut client) = Host::with(&[plugin]).config(&config).serve_both();
+        client.initialize("2025-11-25");
+        let listed = |client: &mut Stdio| {
+            let list = client.ask(&request(1, "tools/list", json!({})));
+            list["result"]["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == name)
+        };
+        for id in [7, 8] {
+            assert!(listed(&mut client), "one is not too many: {name}");
+            assert_eq!(said(&mut client, "works", json!({})), "works", "its process runs");
+            client.send(&call(id as u64, name, json!({})));
+            let begun = || host.log().matches("it never returns").count() == id - 6;
+            eventually("the call", || begun().then_some(()));
+            client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}));
+            if plugin == "villain" {
+                eventually("its end", || (health(&host.http(), plugin)["calls"] == 0).then_some(()));
+            }
+        }
+        eventually("it to be out", || (!listed(&mut client)).then_some(()));
+        assert_eq!(said(&mut client, "works", json!({})), "works");
+    }
 }
 
 #[test]

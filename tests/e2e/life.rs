@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use mcp_host_tests::{
-    Host, HostBuilder, Http, System, call, compile_c, eventually, in_worker, library_name, plugin_file, put,
-    put_version, request, stateless_call, system, text, version_bytes, version_text,
+    Host, HostBuilder, Http, System, call, compile_c, eventually, host_program, in_worker, library_name, plugin_file,
+    processes_of, put, put_version, request, stateless_call, system, text, version_bytes, version_text,
 };
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -326,6 +326,24 @@ fn what_does_harm_when_it_is_opened_in_a_worker_harms_the_worker() {
 }
 
 #[test]
+fn what_hangs_while_it_is_opened_ends_with_its_host() {
+    // It reads nothing, so it does not see that its host is gone.
+    let (hangs, _) = harms()[3];
+    for config in [String::new(), in_worker("crafted")] {
+        let builder = Host::with(&["hello"]).config(&config);
+        compile_c(&with_constructor(hangs), &builder.plugins().join(library_name("bad")), &[]);
+        let own = builder.folder_path().join("own-host");
+        fs::copy(host_program(), &own).unwrap();
+        let builder = builder.binary(own.clone());
+        let mut host = builder.command(&["--http", "127.0.0.1:0"]).stdin(Stdio::null()).spawn().unwrap();
+        eventually("its process", || (processes_of(&own) >= 2).then_some(()));
+        host.kill().unwrap();
+        host.wait().unwrap();
+        eventually("the end of both", || (processes_of(&own) == 0).then_some(()));
+    }
+}
+
+#[test]
 fn what_is_opened_the_first_time_can_change_nothing() {
     let trace = std::env::temp_dir().join(format!("mcp-host-trace-{}", std::process::id()));
     let body = format!(
@@ -583,7 +601,7 @@ fn locked_definitions_are_served_when_they_are_approved() {
         let config = host.folder().join("config.toml");
         let mut command = Command::new(mcp_host_tests::artifact("mcp-host"));
         command.arg("approve").args(words).arg("--config").arg(config);
-        command.arg("--plugins-dir").arg(host.folder().join("plugins")).stdin(std::process::Stdio::null());
+        command.arg("--plugins-dir").arg(host.folder().join("plugins")).stdin(Stdio::null());
         printed(&command.output().unwrap())
     };
     let shown = approve(&["versioned"]);

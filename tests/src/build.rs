@@ -59,8 +59,8 @@ pub fn build(words: &[&str]) {
     assert!(built.status.success(), "cargo build {words:?}:\n{}", String::from_utf8_lossy(&built.stderr));
 }
 
-/// A product of the whole workspace, such as `libhello.so` or `mcp-host`, on Windows `hello.dll` or `mcp-host.exe`. A release
-/// binary of the tests takes those beside it.
+/// A product of the workspace, such as `libhello.so` or `mcp-host`, on Windows `hello.dll` or `mcp-host.exe`. A release binary of
+/// the tests takes those of `tests/bench/build`.
 #[track_caller]
 #[must_use]
 pub fn artifact(name: &str) -> PathBuf {
@@ -71,8 +71,13 @@ pub fn artifact(name: &str) -> PathBuf {
     }
     static BUILT: OnceLock<()> = OnceLock::new();
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    let words: &[&str] = if cfg!(debug_assertions) { &["--workspace"] } else { &["--workspace", "--release"] };
-    BUILT.get_or_init(|| build(words));
+    BUILT.get_or_init(|| {
+        if cfg!(debug_assertions) {
+            return build(&["--workspace"]);
+        }
+        let built = Command::new(repository().join("tests/bench/build")).arg("--quiet").status();
+        assert!(built.unwrap().success(), "tests/bench/build failed");
+    });
     let path = target().join(profile).join(name);
     assert!(path.is_file(), "{} was not built", path.display());
     path

@@ -48,6 +48,18 @@ pub fn library_name(name: &str) -> String {
     }
 }
 
+/// Processes that run a program: it is what they run, or, where Wine runs it, among their words.
+#[must_use]
+pub fn processes_of(program: &Path) -> usize {
+    let is_of = |process: &fs::DirEntry| {
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let name = program.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program)
+            || (system() != System::Native && String::from_utf8_lossy(&words).contains(name))
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(is_of).count()
+}
+
 /// The entry of a plugin in a worker of its own. Windows cannot enforce all that is not granted, so there it is not refused for
 /// that.
 #[must_use]

@@ -18,7 +18,7 @@ mod tasks;
 mod versions;
 
 pub use build::{System, artifact, build, compile_c, repository, run_peer_setup, system, target, told};
-pub use host::{Host, HostBuilder, eventually, host_program, in_worker, library_name, plugin_file};
+pub use host::{Host, HostBuilder, eventually, host_program, in_worker, library_name, plugin_file, processes_of};
 pub use http::{Event, Http, Reply, Stream};
 pub use keep_alive::{KeepAlive, Response};
 pub use stateless::{PREFIX, accept, assert_asks, full_meta, meta_with, retry, stateless, stateless_call};

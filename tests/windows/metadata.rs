@@ -4,6 +4,7 @@
 
 use mcp_host_tests::target;
 use serde_json::Value;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -31,6 +32,17 @@ fn a_plugin_that_is_built_for_three_systems_is_inspected_on_one() {
         });
         assert_eq!(told, expected, "{}", file.display());
     }
+    // As macOS has it for several machines at once.
+    let single = fs::read(&files[2]).unwrap();
+    let (arm, start) = (0x0100_000c_u32, 1_u32 << 14);
+    let header = [0xcafe_babe, 1, arm, 0, start, u32::try_from(single.len()).unwrap(), 14];
+    let mut universal: Vec<u8> = header.into_iter().flat_map(u32::to_be_bytes).collect();
+    universal.resize(start as usize, 0);
+    universal.extend(single);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("libuniversal.dylib");
+    fs::write(&file, &universal).unwrap();
+    assert_eq!(inspected(&file)["wants"], serde_json::json!(["network 443", "env API_KEY", "read /etc/hosts"]));
     digests.sort_by_key(Value::to_string);
     digests.dedup();
     assert_eq!(digests.len(), 3, "they are three files");

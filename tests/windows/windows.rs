@@ -147,6 +147,49 @@ fn the_stop_of_a_service_lets_calls_finish() {
 }
 
 #[test]
+fn a_service_that_cannot_be_configured_ends_with_a_code_of_its_own() {
+    let (_somebody, _client) = Host::with(&["hello"]).serve_stdio();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.toml"), "[http]\naddress = 7\n").unwrap();
+    let command =
+        format!("{} serve --service --config {}", told(&host_program()), told(&folder.path().join("config.toml")));
+    let service = Service::create("mcp-host-misconfigured", &command);
+    service.control("start");
+    eventually("what Windows says of it", || {
+        let state = service.control("query");
+        // 1066: the service has a code of its own.
+        (state.contains("STOPPED") && state.contains("WIN32_EXIT_CODE    : 1066")).then_some(())
+    });
+}
+
+#[test]
+fn the_end_of_a_worker_shows_though_what_it_has_started_goes_on() {
+    let config = in_worker("villain") + "[plugins.villain.grants]\nsubprocesses = [\"C:/any.exe\"]\n";
+    let (_host, mut client) = Host::with(&["villain"]).config(&config).serve_stdio();
+    client.initialize("2025-11-25");
+    let reply = client.ask(&call(1, "abort_and_leave_a_child", json!({})));
+    let reason = "plugin 'villain' failed: its process was ended by exception 0xc0000409 (abort)";
+    assert_eq!(reply["error"]["message"], reason);
+    assert_eq!(text(&client.ask(&call(2, "works", json!({})))), "works");
+}
+
+#[test]
+fn what_plugins_print_is_no_message_in_a_worker_either() {
+    let config = in_worker("everything") + &in_worker("villain");
+    let (host, mut client) = Host::with(&["everything", "villain"]).config(&config).serve_both();
+    client.initialize("2025-11-25");
+    let printed = client.ask(&call(1, "test_prints_to_stdout", json!({})));
+    assert!(printed["result"].is_object(), "{printed}");
+    // A runtime that is not there when the host begins.
+    assert_eq!(text(&client.ask(&call(2, "print_by_another_runtime", json!({})))), "printed");
+    host.wait_for_log("by another runtime");
+    for name in ["process", "works"] {
+        assert!(client.ask(&call(3, name, json!({})))["result"].is_object());
+    }
+    assert_eq!(plugin(&host.http(), "everything")["restarts"], 0);
+}
+
+#[test]
 fn a_service_that_nobody_has_started_says_so() {
     let builder = Host::with(&["hello"]);
     let refused = builder.command(&["--service", "--http", "127.0.0.1:0"]).stdin(Stdio::null()).output().unwrap();

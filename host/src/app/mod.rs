@@ -10,7 +10,7 @@ use crate::dispatch::Dispatcher;
 use crate::plugin::{Reread, Supervisor};
 use crate::registry::Registry;
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
-use crate::rt::{Clock, Drain, Hangups, end_wanted, standard_input, standard_output};
+use crate::rt::{Clock, Drain, Hangups, end_requested, end_wanted, standard_input, standard_output};
 use crate::runner::Runner;
 use crate::serve::Server;
 use crate::session::Store;
@@ -105,7 +105,14 @@ impl App {
         let (tasks, request_state) = (settings.tasks.clone(), settings.request_state.clone());
         // What is written to disk to open them takes as long as several plugins.
         let opening = tokio::task::spawn_blocking(move || Kept::open(tasks.as_ref(), request_state));
-        let app = Self::load(settings).await;
+        let app = tokio::select! {
+            app = Self::load(settings) => app,
+            // A signal ends the process here, as it does with any other.
+            () = end_requested() => {
+                tracing::info!("ended before it served");
+                return Ok(());
+            }
+        };
         let kept = opening.await.unwrap_or(Err(ServeError::Panicked));
         app.serve_with(kept, stdout, configuration).await
     }

@@ -31,8 +31,6 @@ pub struct Deadline {
     timeout: Duration,
     /// From the start, whatever progress there is.
     max: Duration,
-    /// That bound says nothing of the work: it is when a client's task is forgotten.
-    is_of_task: bool,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -42,10 +40,21 @@ struct State {
     at: Instant,
     /// It never moves beyond this by progress.
     hard: Instant,
+    /// When the work has had all the time that the operator gives it: later than the deadline where a client wants it sooner.
+    due: Instant,
+    /// `due` never moves beyond this by progress; nothing where the client alone bounds it.
+    last_due: Option<Instant>,
     /// Progress that was told; only what grows is progress.
     done: f64,
     pauses: usize,
     paused_at: Instant,
+}
+
+impl State {
+    /// The time as this deadline knows it, which stands still while it is held.
+    fn now(&self) -> Instant {
+        if self.pauses > 0 { self.paused_at } else { Instant::now() }
+    }
 }
 
 /// Holds a deadline still until it is dropped.
@@ -61,15 +70,22 @@ impl Deadline {
         let now = Instant::now();
         let (timeout, max) = (timeout.min(FAR), max.min(FAR));
         let hard = now + max;
-        let state = State { at: (now + timeout).min(hard), hard, done: f64::NEG_INFINITY, pauses: 0, paused_at: now };
-        Self { timeout, max, is_of_task: false, state: Mutex::new(state), changed: Notify::new() }
+        let at = (now + timeout).min(hard);
+        let state =
+            State { at, hard, due: at, last_due: Some(hard), done: f64::NEG_INFINITY, pauses: 0, paused_at: now };
+        Self { timeout, max, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// The same for the work of a task that is forgotten `kept` after now. A client chooses for how long it is kept, and the
     /// work may begin late: that this is over is no fault of the work.
     #[must_use]
     pub fn of_task(timeout: Duration, kept: Duration) -> Self {
-        Self { is_of_task: true, ..Self::new(timeout, kept) }
+        let deadline = Self::new(timeout, kept);
+        {
+            let mut state = deadline.state.lock();
+            (state.due, state.last_due) = (Instant::now() + deadline.timeout, None);
+        }
+        deadline
     }
 
     /// A deadline `timeout` after now, which progress does not move.
@@ -88,11 +104,14 @@ impl Deadline {
     /// Whether the work has had all the time that the operator gives it.
     #[must_use]
     pub fn is_overrun(&self) -> bool {
-        let is_forgotten = {
-            let state = self.state.lock();
-            self.is_of_task && state.at >= state.hard
-        };
-        !is_forgotten && self.left().is_zero()
+        self.not_due_for().is_zero()
+    }
+
+    /// For how long the work has time of the operator, whether or not anybody waits for it any more.
+    #[must_use]
+    pub fn not_due_for(&self) -> Duration {
+        let state = self.state.lock();
+        state.due.saturating_duration_since(state.now())
     }
 
     /// The work has come so far: there is as much time again as at its start. Telling the same once more gives none.
@@ -102,18 +121,17 @@ impl Deadline {
             return;
         }
         state.done = done;
-        let now = if state.pauses > 0 { state.paused_at } else { Instant::now() };
-        let moved = (now + self.timeout).min(state.hard);
+        let moved = state.now() + self.timeout;
         // Whoever waits looks again when the old time has come.
-        state.at = state.at.max(moved);
+        state.at = state.at.max(moved.min(state.hard));
+        state.due = state.due.max(state.last_due.map_or(moved, |last| moved.min(last)));
     }
 
     /// How much time is left.
     #[must_use]
     pub fn left(&self) -> Duration {
         let state = self.state.lock();
-        let now = if state.pauses > 0 { state.paused_at } else { Instant::now() };
-        state.at.saturating_duration_since(now)
+        state.at.saturating_duration_since(state.now())
     }
 
     /// Holds it still.
@@ -163,6 +181,8 @@ impl Drop for Pause<'_> {
             let paused = state.paused_at.elapsed();
             state.at += paused;
             state.hard += paused;
+            state.due += paused;
+            state.last_due = state.last_due.map(|last| last + paused);
         }
         drop(state);
         self.0.changed.notify_waiters();

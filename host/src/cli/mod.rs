@@ -200,6 +200,7 @@ pub fn main() -> ExitCode {
         Ok(stdout) => stdout,
         Err(error) => return fail(FAILED, &format!("standard output cannot be taken: {error}")),
     };
+    crate::plugin::keep_standard_from_children();
     let (Cli { serve: args, command: None } | Cli { command: Some(Command::Serve(args)), .. }) = &cli else {
         return run_to_the_end(cli, Output::new(stdout));
     };
@@ -387,5 +388,6 @@ fn printed(shown: std::io::Result<()>) -> ExitCode {
 fn fail(code: u8, message: &str) -> ExitCode {
     // Nobody may be there to read it.
     let _ = writeln!(std::io::stderr(), "mcp-host: {message}");
+    service::report(message);
     ExitCode::from(code)
 }

@@ -3,6 +3,18 @@
 #[cfg(windows)]
 pub(super) use system::run;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// This process is a service.
+static IS_SERVICE: AtomicBool = AtomicBool::new(false);
+
+/// Tells the operator of a service what ends it: it has no standard error, and its log is not written yet.
+pub(super) fn report(problem: &str) {
+    if IS_SERVICE.load(Ordering::Relaxed) {
+        crate::plugin::report_event(problem);
+    }
+}
+
 /// Only Windows has such services.
 ///
 /// # Errors
@@ -23,6 +35,7 @@ mod system {
     use parking_lot::Mutex;
     use std::ffi::OsString;
     use std::sync::OnceLock;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
     use windows_service::service::{
         ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
@@ -87,6 +100,7 @@ mod system {
             return;
         };
         let _ = handle.set(registered);
+        super::IS_SERVICE.store(true, Ordering::Relaxed);
         end_only_by_request();
         tell(ServiceState::Running, 0);
         let is_well = serve();
@@ -102,7 +116,7 @@ mod system {
                 true => ServiceControlAccept::STOP | ServiceControlAccept::SHUTDOWN,
                 false => ServiceControlAccept::empty(),
             },
-            exit_code: ServiceExitCode::Win32(code),
+            exit_code: if code == 0 { ServiceExitCode::NO_ERROR } else { ServiceExitCode::ServiceSpecific(code) },
             checkpoint: 0,
             wait_hint: if state == ServiceState::StopPending { end_may_take } else { Duration::ZERO },
             process_id: None,

@@ -1,4 +1,5 @@
-//! Calls that nobody waits for any more, and that have not returned: each keeps its slot, and is accounted for here.
+//! Calls that nobody waits for any more, and that have not returned: each keeps its slot, and is accounted for here. One that has
+//! not returned when the operator's time for it is over is a fault, whoever gave it up before.
 
 use crate::call::CallId;
 use parking_lot::Mutex;
@@ -7,11 +8,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The deaf calls of one plugin.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct DeafCalls {
-    since: Mutex<HashMap<CallId, Instant>>,
+    calls: Mutex<HashMap<CallId, Deaf>>,
+}
+
+struct Deaf {
+    since: Instant,
+    fault: Option<Fault>,
+}
+
+/// What is done when a deaf call is found at fault; dropped when it returns before.
+struct Fault {
+    count: Box<dyn FnOnce() + Send>,
+    /// Finds it at fault when its time is over.
+    _timer: Option<AbortOnDropHandle<()>>,
 }
 
 /// Somebody waits for the call.
@@ -45,8 +59,48 @@ impl DeafCalls {
 
     /// How many there are, and for how long the oldest is deaf.
     pub(super) fn count(&self) -> (usize, Option<Duration>) {
-        let since = self.since.lock();
-        (since.len(), since.values().min().map(Instant::elapsed))
+        let calls = self.calls.lock();
+        (calls.len(), calls.values().map(|deaf| deaf.since).min().map(|oldest| oldest.elapsed()))
+    }
+
+    /// Has a deaf call found at fault when it has not returned after this time, or, without one, when [`Unreturned::is_at_fault`]
+    /// says so; `count` counts it. Nothing where it has returned. To be called on a runtime.
+    pub(super) fn judge_later(
+        self: &Arc<Self>,
+        call: CallId,
+        time: Option<Duration>,
+        count: impl FnOnce() + Send + 'static,
+    ) {
+        let mut calls = self.calls.lock();
+        let Some(deaf) = calls.get_mut(&call) else { return };
+        let later = |time| {
+            let calls = Arc::clone(self);
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                calls.judge(call);
+            }))
+        };
+        deaf.fault = Some(Fault { count: Box::new(count), _timer: time.map(later) });
+    }
+
+    fn forget(&self, call: CallId) {
+        let gone = self.calls.lock().remove(&call);
+        // What would have counted it goes when nobody is kept waiting.
+        drop(gone);
+    }
+
+    fn judge(&self, call: CallId) {
+        let fault = self.calls.lock().get_mut(&call).and_then(|deaf| deaf.fault.take());
+        if let Some(fault) = fault {
+            (fault.count)();
+        }
+    }
+}
+
+impl Unreturned {
+    /// It is not waited for any longer that it returns: a fault.
+    pub(super) fn is_at_fault(&self) {
+        self.calls.judge(self.call);
     }
 }
 
@@ -56,10 +110,10 @@ impl Drop for Waiting {
             return;
         }
         // In this order, so that a call that returns meanwhile is taken out by one of the two.
-        self.calls.since.lock().insert(self.call, Instant::now());
+        self.calls.calls.lock().insert(self.call, Deaf { since: Instant::now(), fault: None });
         let deaf = self.state.compare_exchange(WAITED, DEAF, Ordering::AcqRel, Ordering::Acquire);
         if deaf.is_err() {
-            self.calls.since.lock().remove(&self.call);
+            self.calls.forget(self.call);
         }
     }
 }
@@ -67,7 +121,7 @@ impl Drop for Waiting {
 impl Drop for Unreturned {
     fn drop(&mut self) {
         if self.state.swap(OVER, Ordering::AcqRel) == DEAF {
-            self.calls.since.lock().remove(&self.call);
+            self.calls.forget(self.call);
         }
     }
 }
@@ -86,6 +140,34 @@ mod tests {
         assert_eq!(calls.count(), (1, Some(Duration::from_secs(3))));
         drop(unreturned);
         assert_eq!(calls.count(), (0, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deaf_call_is_at_fault_when_it_has_not_returned_in_time() {
+        let (calls, faults) = (Arc::new(DeafCalls::default()), Arc::new(AtomicU8::new(0)));
+        let count = || {
+            let faults = Arc::clone(&faults);
+            move || {
+                faults.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let mut all = Vec::new();
+        for time in [Some(Duration::from_secs(5)), Some(Duration::from_secs(7)), None] {
+            let call = CallId::next();
+            let (waiting, unreturned) = calls.begin(call);
+            calls.judge_later(call, time, || panic!("somebody waits for it"));
+            drop(waiting);
+            calls.judge_later(call, time, count());
+            all.push(unreturned);
+        }
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(faults.load(Ordering::Relaxed), 1);
+        // The second returns; the third is judged by who knows better.
+        drop(all.remove(1));
+        all[1].is_at_fault();
+        all[1].is_at_fault();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!((faults.load(Ordering::Relaxed), calls.count().0), (2, 2));
     }
 
     #[test]

@@ -4,7 +4,10 @@ use super::{Candidate, Digest, metadata};
 use mcp_plugin_api::abi::{
     METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata, MetadataError, ROOT_SYMBOL, parse_metadata,
 };
-use object::{Architecture, BinaryFormat, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
+use object::read::macho::{FatArch, MachOFatFile32, MachOFatFile64};
+use object::{
+    Architecture, BinaryFormat, FileKind, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -131,7 +134,7 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
         return Err(InspectError::Empty);
     }
     // A file with the first bytes of a library that cannot be read on is a broken library, not another kind of file.
-    object::FileKind::parse(bytes).map_err(|_| InspectError::NotALibrary)?;
+    let bytes = own_part(bytes)?;
     let file = object::File::parse(bytes).map_err(|error| InspectError::Truncated(error.to_string()))?;
     check_segments(&file, bytes)?;
     let name = match file.format() {
@@ -160,6 +163,22 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Metadata, InspectError> {
         return Err(InspectError::MissingSymbol { symbol: ROOT_SYMBOL });
     }
     Ok(metadata)
+}
+
+/// The part of a universal library of macOS that this host's machine would load, or else the first; all of any other library.
+fn own_part(bytes: &[u8]) -> Result<&[u8], InspectError> {
+    let part = match object::FileKind::parse(bytes).map_err(|_| InspectError::NotALibrary)? {
+        FileKind::MachOFat32 => MachOFatFile32::parse(bytes).and_then(|file| part_of(bytes, file.arches())),
+        FileKind::MachOFat64 => MachOFatFile64::parse(bytes).and_then(|file| part_of(bytes, file.arches())),
+        _ => return Ok(bytes),
+    };
+    let part = part.map_err(|error| InspectError::Truncated(error.to_string()))?;
+    part.ok_or_else(|| InspectError::Truncated("it is a universal library without a part".to_owned()))
+}
+
+fn part_of<'a>(bytes: &'a [u8], parts: &[impl FatArch]) -> object::Result<Option<&'a [u8]>> {
+    let own = parts.iter().find(|part| part.architecture() == native_architecture());
+    own.or(parts.first()).map(|part| part.data(bytes)).transpose()
 }
 
 /// The loader of Linux maps segments without asking whether the file holds them, and the process dies of the first touch
@@ -196,7 +215,7 @@ fn check_symbols(file: &object::File<'_>, bytes: &[u8]) -> Result<(), InspectErr
 
 /// Whether the file is for the machine and system that this host is built for.
 fn check_machine(bytes: &[u8]) -> Result<(), InspectError> {
-    let file = object::File::parse(bytes).map_err(|error| InspectError::Truncated(error.to_string()))?;
+    let file = object::File::parse(own_part(bytes)?).map_err(|error| InspectError::Truncated(error.to_string()))?;
     let told = |format: BinaryFormat, architecture: Architecture| format!("{format:?}/{architecture:?}");
     let (format, architecture) = (file.format(), file.architecture());
     let expected = (native_format(), native_architecture());

@@ -251,8 +251,15 @@ impl Callee for Instance {
                 }
             }
         };
-        let mut judged =
-            Judged { part: part.to_owned(), call: Arc::clone(call), faults: Arc::clone(&self.faults), is_open: true };
+        let mut judged = Judged {
+            part: part.to_owned(),
+            call: Arc::clone(call),
+            faults: Arc::clone(&self.faults),
+            deaf: Arc::clone(&self.deaf),
+            runtime: self.runtime.clone(),
+            is_in_worker: self.is_in_worker(),
+            is_open: true,
+        };
         Answer::Pending(Box::pin(async move {
             // The reply's future goes first, so that a call that heeds that is never deaf.
             let _waiting = waiting;
@@ -264,11 +271,15 @@ impl Callee for Instance {
     }
 }
 
-/// A call that is judged when it ends: by its outcome, or because it was given up when its time was over.
+/// A call that is judged when it ends: by its outcome, or because it was given up when its time was over. One that was given up
+/// before, and does not return, is judged when its time is over, or its process is killed for it.
 struct Judged {
     part: String,
     call: Arc<Call>,
     faults: Arc<Faults>,
+    deaf: Arc<DeafCalls>,
+    runtime: Handle,
+    is_in_worker: bool,
     is_open: bool,
 }
 
@@ -281,9 +292,17 @@ impl Judged {
 
 impl Drop for Judged {
     fn drop(&mut self) {
-        if self.is_open && self.call.deadline.is_overrun() {
-            self.faults.failed(&self.part, "it did not answer in time");
+        if !self.is_open {
+            return;
         }
+        let left = self.call.deadline.not_due_for();
+        if left.is_zero() {
+            return self.faults.failed(&self.part, "it did not answer in time");
+        }
+        let (part, faults) = (std::mem::take(&mut self.part), Arc::clone(&self.faults));
+        let _entered = self.runtime.enter();
+        let time = (!self.is_in_worker).then_some(left);
+        self.deaf.judge_later(self.call.id, time, move || faults.failed(&part, "it did not end when it was given up"));
     }
 }
 

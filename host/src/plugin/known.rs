@@ -33,7 +33,7 @@ impl Identity {
         Some(Self { device, number, bytes, modified, changed })
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(super) fn changed_at(&self) -> (i64, i64) {
         self.changed
     }

@@ -3,7 +3,7 @@
 
 use super::breaker::Breaker;
 use super::confine::Confinement;
-use super::ffi::Library;
+use super::ffi::{Library, take_foreign_standard};
 use super::instance::{Body, Surroundings};
 use super::lent::OwnHost;
 use super::news::{News, news};
@@ -42,6 +42,9 @@ pub enum LoadError {
     /// It has no process of its own.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// What it prints cannot be kept from standard output.
+    #[error("standard output cannot be kept from what it prints")]
+    StandardOutput(#[source] std::io::Error),
     /// Its library cannot be opened.
     #[error(transparent)]
     Open(#[from] mcp_plugin_api::abi::OpenError),
@@ -76,6 +79,7 @@ impl LoadError {
                 | Self::Stopping
                 | Self::Stage(_)
                 | Self::Blocking(_)
+                | Self::StandardOutput(_)
                 | Self::Worker(Spawn(_) | TimedOut(_) | NotConfined(_))
         )
     }
@@ -253,6 +257,7 @@ impl Loader {
         let table = config.config.to_string();
         let starting = Blocking { name: "plugin-start", deadline: self.start_timeout };
         let started = starting.run(move || {
+            take_foreign_standard(false).map_err(LoadError::StandardOutput)?;
             // One image has one plugin: what its statics hold is that one's. Only this plugin's own task is here with its digest.
             let is_first = !mapped.lock().digests.contains(&staged.digest);
             let copy = if is_first { None } else { Some(staged.copy()?) };

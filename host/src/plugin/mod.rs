@@ -43,6 +43,7 @@ pub use breaker::BreakerLimits;
 pub use confine::{Confinement, Enforcement, Grants, Network, UNENFORCEABLE, Unenforceable};
 pub use definitions::{DefinitionLock, Definitions, LockError, visible};
 pub use discover::{Candidate, DiscoverError, discover};
+pub(crate) use ffi::{keep_standard_from_children, report_event};
 pub use inspect::{InspectError, Inspected, inspect, inspect_bytes, inspect_file};
 pub use instance::{Instance, InstanceLimits};
 pub use load::LoadError;

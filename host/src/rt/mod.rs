@@ -21,7 +21,7 @@ pub use files::{
 };
 pub use group::{Ending, end_group, lead_group, script};
 pub use in_flight::{InFlight, InFlightGuard};
-pub use signals::{Hangups, end_by_request, end_only_by_request, end_wanted};
+pub use signals::{Hangups, end_by_request, end_only_by_request, end_requested, end_wanted};
 pub use standard::{standard_input, standard_output};
 pub use stdout::take_stdout;
 pub use turn::Turn;

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// Resolves when somebody wants this process to end: `SIGTERM` or Ctrl-C; on Windows Ctrl-C, Ctrl-Break, the console's end, the
-/// user's leave or the machine's. From the first call on they do not end the process by themselves; but of the last three Windows
-/// waits for some five seconds only. After [`end_only_by_request`], only [`end_by_request`] counts.
+/// user's leave or the machine's. They do not end the process by themselves any more: on Unix from the first call on, on Windows
+/// while somebody waits; but for the last three Windows waits for some five seconds only. After [`end_only_by_request`], only
+/// [`end_by_request`] counts.
 ///
 /// # Cancel safety
 /// Safe; a signal that comes while nobody waits is lost, a request is not.
@@ -15,6 +16,14 @@ pub async fn end_wanted() {
     } else {
         system::end_wanted().await;
     }
+}
+
+/// Resolves when somebody has asked by [`end_by_request`]. Leaves signals as they are.
+///
+/// # Cancel safety
+/// Safe; a request is not lost.
+pub async fn end_requested() {
+    REQUESTED.notified().await;
 }
 
 static REQUESTED: Notify = Notify::const_new();

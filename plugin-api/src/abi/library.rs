@@ -22,8 +22,6 @@ pub enum OpenError {
     Layout(String),
     /// Its module cannot be made.
     Module(String),
-    /// Standard output cannot be kept from what it prints.
-    StandardOutput(std::io::Error),
 }
 
 impl std::fmt::Display for OpenError {
@@ -34,7 +32,6 @@ impl std::fmt::Display for OpenError {
             Self::Header(why) => write!(formatter, "its ABI header is not readable: {why}"),
             Self::Layout(why) => write!(formatter, "its ABI does not fit this host's: {why}"),
             Self::Module(why) => write!(formatter, "its module cannot be made: {why}"),
-            Self::StandardOutput(_) => formatter.write_str("standard output cannot be kept from what it prints"),
         }
     }
 }
@@ -43,7 +40,6 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Loader(error) | Self::MissingSymbol(error) => Some(error),
-            Self::StandardOutput(error) => Some(error),
             Self::Header(_) | Self::Layout(_) | Self::Module(_) => None,
         }
     }
@@ -93,15 +89,15 @@ unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
 }
 
-/// As on Unix; there all symbols are found at once anyway. What the library needs is looked for in the system's folders and beside
-/// it, and not where this process happens to run, nor in `PATH`.
+/// As on Unix; there all symbols are found at once anyway. What the library needs is looked for in the system's folder and beside
+/// it, and not beside this program, where this process happens to run, nor in `PATH`.
 ///
 /// # Safety
 /// As [`libloading::Library::new`].
 #[cfg(windows)]
 unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
-    let flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR;
+    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, LOAD_LIBRARY_SEARCH_SYSTEM32, Library};
+    let flags = LOAD_LIBRARY_SEARCH_SYSTEM32 | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR;
     // SAFETY: upheld by the caller.
     unsafe { Library::load_with_flags(path, flags) }.map(Into::into)
 }

@@ -24,9 +24,6 @@ impl Library {
     /// # Blocking
     /// Runs the constructors of the library: use a thread that may hang.
     pub(in crate::plugin) fn open(path: &Path) -> Result<Self, OpenError> {
-        // Elsewhere the host took it from everybody when it began.
-        #[cfg(windows)]
-        super::take_foreign_standard(false).map_err(OpenError::StandardOutput)?;
         // SAFETY: the library's constructors run here. The operator has enabled the plugin, and the path is that of the
         // private copy of the very bytes that were inspected and verified.
         unsafe { abi::open_library(path) }.map(|module| Self { module })

@@ -13,4 +13,20 @@ mod windows;
 
 pub(super) use library::{Library, Plugin, PluginAnswer};
 #[cfg(windows)]
-pub(super) use windows::{Job, has_console, ignore_console, keep_standard_from_children, take_foreign_standard};
+pub(super) use windows::{Job, has_console, ignore_console, take_foreign_standard};
+#[cfg(windows)]
+pub(crate) use windows::{keep_standard_from_children, report_event};
+
+/// Elsewhere the host took it from everybody when it began.
+#[cfg(not(windows))]
+pub(super) fn take_foreign_standard(_with_input: bool) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Elsewhere no process inherits what it is not given.
+#[cfg(not(windows))]
+pub(crate) fn keep_standard_from_children() {}
+
+/// Elsewhere there is always a standard error.
+#[cfg(not(windows))]
+pub(crate) fn report_event(_problem: &str) {}

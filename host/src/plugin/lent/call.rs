@@ -23,18 +23,23 @@ pub(in crate::plugin) struct OwnCall {
     call: Arc<Call>,
     host: OwnHost,
     runtime: Handle,
-    _held: Held,
+    held: Held,
 }
 
 impl OwnCall {
     /// The context of a call that holds a permit of its plugin.
     pub(in crate::plugin) fn new(call: Arc<Call>, host: OwnHost, runtime: Handle, held: Held) -> Self {
-        Self { call, host, runtime, _held: held }
+        Self { call, host, runtime, held }
     }
 
     /// Names the call in logs.
     pub(in crate::plugin) fn id(&self) -> crate::call::CallId {
         self.call.id
+    }
+
+    /// Nobody waits for it, and it does not return: its process is killed for it.
+    pub(in crate::plugin) fn is_at_fault(&self) {
+        self.held.1.is_at_fault();
     }
 
     fn take(&self, op: &str, payload: &[u8]) {

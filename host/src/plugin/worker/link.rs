@@ -1,7 +1,7 @@
 //! The host's end of one worker process that runs: calls go in, answers come out, and what a call needs meanwhile goes both ways.
 
 use super::pipe::{Pipe, Unsent};
-use super::process::{Worker, ending};
+use super::process::{LAST_WORDS, Worker, ending};
 use super::system::Leash;
 use super::{Frame, Kind, MAX_FRAME_BYTES};
 use crate::call::{Crash, Failure};
@@ -205,6 +205,12 @@ impl Running {
                 shared.take_no_more();
                 ending(&mut self.child).await
             }
+            _ = self.child.wait() => {
+                shared.take_no_more();
+                let last = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame));
+                let _ = tokio::time::timeout(LAST_WORDS, last).await;
+                ending(&mut self.child).await
+            }
             () = shared.kill.cancelled() => {
                 shared.take_no_more();
                 let _ = self.child.kill().await;
@@ -261,12 +267,13 @@ impl Shared {
     /// Takes no more calls where this one has not ended, and says whether that is so.
     fn doom(&self, call: u64) -> bool {
         let calls = self.calls.lock();
-        let is_deaf = calls.contains_key(&call);
-        if is_deaf {
-            self.is_doomed.store(true, Ordering::Release);
-            self.kill_if_doomed_and_idle(&calls);
-        }
-        is_deaf
+        let Some(entry) = calls.get(&call) else {
+            return false;
+        };
+        entry.lent.is_at_fault();
+        self.is_doomed.store(true, Ordering::Release);
+        self.kill_if_doomed_and_idle(&calls);
+        true
     }
 
     fn kill_if_doomed_and_idle(&self, calls: &HashMap<u64, Entry>) {

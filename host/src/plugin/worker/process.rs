@@ -118,14 +118,20 @@ impl Worker {
         &mut self,
         frame: &Frame<'_>,
         time: Duration,
-        hear: impl FnMut(&Frame<'_>) -> Option<Result<T, WorkerError>>,
+        mut hear: impl FnMut(&Frame<'_>) -> Option<Result<T, WorkerError>>,
     ) -> Result<T, WorkerError> {
         let mut bytes = Vec::new();
         frame.write(&mut bytes);
         let heard = tokio::time::timeout(time, async {
             // One that has ended already says so below.
             let _ = self.end.write_all(&bytes).await;
-            hear_until(&self.end, &mut self.received, hear).await
+            tokio::select! {
+                biased;
+                heard = hear_until(&self.end, &mut self.received, &mut hear) => return heard,
+                _ = self.child.wait() => {}
+            }
+            let last = hear_until(&self.end, &mut self.received, hear);
+            tokio::time::timeout(LAST_WORDS, last).await.unwrap_or(Ok(None))
         });
         match heard.await {
             Ok(Ok(Some(heard))) => Ok(heard),
@@ -143,6 +149,10 @@ impl Worker {
         ending(&mut self.child).await
     }
 }
+
+/// For how long what a process has said last is read when it has ended. Something that it has started may have inherited its
+/// connection, and hold it open.
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How a process has ended, whose socket is closed. One that has closed its socket and goes on is killed.
 pub(super) async fn ending(child: &mut Child) -> String {

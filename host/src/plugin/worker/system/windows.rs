@@ -5,7 +5,7 @@
 
 use super::{Spawned, set_environment};
 use crate::plugin::confine::Confinement;
-use crate::plugin::ffi::{Job, has_console, ignore_console, keep_standard_from_children, take_foreign_standard};
+use crate::plugin::ffi::{Job, has_console, ignore_console, take_foreign_standard};
 use crate::rt::lead_group;
 use bytes::BufMut;
 use futures_util::FutureExt as _;
@@ -94,7 +94,6 @@ const CREATE_NO_WINDOW: u32 = 0x0800_0000;
 /// # Errors
 /// When the system has no place for it, or does not bind it.
 pub(in crate::plugin::worker) fn spawn(program: &Path, word: &str, confinement: &Confinement) -> io::Result<Spawned> {
-    keep_standard_from_children();
     let (outgoing, stdin) = pipe(Direction::ToWorker)?;
     let (incoming, stdout) = pipe(Direction::ToHost)?;
     let job = Job::new(confinement)?;
