@@ -84,6 +84,25 @@ fn a_library_that_is_cut_anywhere_is_refused_before_it_is_opened() {
     }
 }
 
+/// Which part of it is loaded is certain, and that one is judged.
+#[test]
+fn universal_libraries_have_one_part_for_a_machine() {
+    let own: u32 = if cfg!(target_arch = "aarch64") { 0x0100_000c } else { 0x0100_0007 };
+    let library = fs::read(plugin_file("hello")).unwrap();
+    let length = u32::try_from(library.len()).unwrap();
+    let universal = |kinds: &[u32]| {
+        let parts = kinds.iter().flat_map(|kind| [own, *kind, 4096, length, 12]);
+        let header = [0xcafe_babe, kinds.len() as u32].into_iter().chain(parts);
+        let mut bytes: Vec<u8> = header.flat_map(u32::to_be_bytes).collect();
+        bytes.resize(4096, 0);
+        bytes.extend(&library);
+        inspect_bytes(&bytes).unwrap_err().to_string()
+    };
+    assert_eq!(universal(&[]), "it is a universal library without a part");
+    assert_eq!(universal(&[3]), "it is a universal library of what is no library of macOS");
+    assert_eq!(universal(&[3, 8]), "it is a universal library with several parts for this machine");
+}
+
 #[test]
 fn libraries_for_another_machine() {
     check(

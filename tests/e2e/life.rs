@@ -344,6 +344,20 @@ fn what_hangs_while_it_is_opened_ends_with_its_host() {
 }
 
 #[test]
+fn what_a_worker_has_started_that_does_not_open_ends_with_it() {
+    let config = in_worker("crafted") + "[plugins.crafted.grants]\nsubprocesses = [\"/bin/true\"]\n";
+    let builder = Host::with(&["hello"]).config(&config);
+    let leaves = "if (fork() == 0) { sleep(300); _exit(0); }";
+    compile_c(&with_constructor(leaves), &builder.plugins().join(library_name("bad")), &[]);
+    let own = builder.folder_path().join("own-host");
+    fs::copy(host_program(), &own).unwrap();
+    let host = builder.binary(own.clone()).serve_http();
+    let reason = health(&host.http(), "crafted").unwrap()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("its ABI header is not readable"), "{reason}");
+    eventually("the end of what it has started", || (processes_of(&own) == 1).then_some(()));
+}
+
+#[test]
 fn what_is_opened_the_first_time_can_change_nothing() {
     let trace = std::env::temp_dir().join(format!("mcp-host-trace-{}", std::process::id()));
     let body = format!(

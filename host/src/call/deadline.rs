@@ -101,12 +101,6 @@ impl Deadline {
         if state.at >= state.hard { self.max } else { self.timeout }
     }
 
-    /// Whether the work has had all the time that the operator gives it.
-    #[must_use]
-    pub fn is_overrun(&self) -> bool {
-        self.not_due_for().is_zero()
-    }
-
     /// For how long the work has time of the operator, whether or not anybody waits for it any more.
     #[must_use]
     pub fn not_due_for(&self) -> Duration {
@@ -205,7 +199,7 @@ mod tests {
         ];
         tokio::time::advance(seconds(4)).await;
         for (deadline, over) in deadlines {
-            assert_eq!((deadline.left().is_zero(), deadline.is_overrun()), over, "{deadline:?}");
+            assert_eq!((deadline.left().is_zero(), deadline.not_due_for().is_zero()), over, "{deadline:?}");
         }
     }
 

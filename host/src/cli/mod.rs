@@ -195,32 +195,43 @@ pub fn main() -> ExitCode {
         return run_inside();
     }
     let cli = Cli::parse();
+    let service = match &cli {
+        Cli { serve: args, command: None } | Cli { command: Some(Command::Serve(args)), .. } => Some(args),
+        _ => None,
+    };
+    let service = service.filter(|args| args.service);
+    if service.is_some() {
+        service::begin();
+    }
     // Before anything foreign is loaded: what plugins print must not get between messages.
     let stdout = match crate::rt::take_stdout() {
         Ok(stdout) => stdout,
         Err(error) => return fail(FAILED, &format!("standard output cannot be taken: {error}")),
     };
     crate::plugin::keep_standard_from_children();
-    let (Cli { serve: args, command: None } | Cli { command: Some(Command::Serve(args)), .. }) = &cli else {
+    let Some(args) = service else {
         return run_to_the_end(cli, Output::new(stdout));
     };
-    if !args.service {
-        return run_to_the_end(cli, Output::new(stdout));
-    }
     // The system is told how long the end may take.
     let end_may_take = match read_settings(&args.source, false, args.http) {
         Ok(settings) if settings.stdio => Err("a service has no standard input: it needs --http".to_owned()),
         Ok(settings) => Ok(settings.drain_timeout + STOP_MAY_TAKE),
         Err(error) => Err(telemetry::chain(&error)),
     };
-    let problem = end_may_take.as_ref().err().cloned();
-    let is_usable = problem.is_none();
-    let serve = move || is_usable && run_to_the_end(cli, Output::new(stdout)) == ExitCode::SUCCESS;
-    // Windows hears of what is wrong too, if it has started this.
-    let served = service::run(end_may_take.unwrap_or_default(), serve);
-    match problem {
-        Some(problem) => fail(USAGE, &problem),
-        None => done(served),
+    let (end_may_take, problem) = match end_may_take {
+        Ok(end_may_take) => (end_may_take, None),
+        Err(problem) => (Duration::ZERO, Some(problem)),
+    };
+    let told = problem.clone();
+    let serve = move || match told {
+        // What comes after Windows has heard of the end may not come at all.
+        Some(problem) => fail(USAGE, &problem) == ExitCode::SUCCESS,
+        None => run_to_the_end(cli, Output::new(stdout)) == ExitCode::SUCCESS,
+    };
+    match (service::run(end_may_take, serve), problem) {
+        (Ok(()), Some(_)) => ExitCode::from(USAGE),
+        (Err(_), Some(problem)) => fail(USAGE, &problem),
+        (served, None) => done(served),
     }
 }
 

@@ -5,8 +5,13 @@ pub(super) use system::run;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// This process is a service.
+/// This process was started to be a service.
 static IS_SERVICE: AtomicBool = AtomicBool::new(false);
+
+/// From now on [`report`] has somebody to tell.
+pub(super) fn begin() {
+    IS_SERVICE.store(true, Ordering::Relaxed);
+}
 
 /// Tells the operator of a service what ends it: it has no standard error, and its log is not written yet.
 pub(super) fn report(problem: &str) {
@@ -35,7 +40,6 @@ mod system {
     use parking_lot::Mutex;
     use std::ffi::OsString;
     use std::sync::OnceLock;
-    use std::sync::atomic::Ordering;
     use std::time::Duration;
     use windows_service::service::{
         ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
@@ -96,11 +100,11 @@ mod system {
             ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
             _ => ServiceControlHandlerResult::NotImplemented,
         });
-        let Ok(registered) = registered else {
-            return;
+        let registered = match registered {
+            Ok(registered) => registered,
+            Err(error) => return super::report(&format!("Windows does not take this service: {}", chain(&error))),
         };
         let _ = handle.set(registered);
-        super::IS_SERVICE.store(true, Ordering::Relaxed);
         end_only_by_request();
         tell(ServiceState::Running, 0);
         let is_well = serve();

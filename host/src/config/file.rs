@@ -315,7 +315,8 @@ pub struct PluginSection {
     pub isolation: Option<Isolation>,
     /// Its worker processes; a call goes to one of them. Default: 1.
     pub workers: Option<usize>,
-    /// How long a call may go on in a worker that nobody waits for, before the process is killed. Default: `5s`.
+    /// How long a call may go on in a worker that nobody waits for, before the process is killed: a fault of the tool. Give
+    /// tools that cannot heed a cancellation the time that they need. Default: `5s`.
     pub kill_after: Option<Span>,
     /// What it may do in a worker.
     pub grants: Option<GrantsSection>,
@@ -328,7 +329,8 @@ pub struct PluginSection {
     /// Which of its tools clients see: all (`open`), or those that were approved and have not changed since (`locked`).
     /// Default: `open`.
     pub definitions: Option<Definitions>,
-    /// Faults in a row (panics, crashes, calls out of time) after which a tool is taken out of the catalogue. Default: 5.
+    /// Faults in a row (panics, crashes, calls out of time, calls that do not end when they are given up) after which a tool is
+    /// taken out of the catalogue. Default: 5.
     pub max_faults: Option<usize>,
     /// Faults further back than this do not count. Default: `1m`.
     pub fault_window: Option<Span>,

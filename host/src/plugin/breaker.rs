@@ -1,8 +1,9 @@
 //! Faults that come again and again take a tool, or its whole plugin, out of the catalogue; later it is tried again.
 //!
 //! Closed → open after `max_faults` in a row, none further back than `window` → half open after a pause → closed by the first
-//! answer, or open again for twice as long. A fault is a panic, a crash of the process, or a call that ran out of time; an
-//! error that the plugin returns is none. Who takes what out of the catalogue, and when it looks, is the supervisor's.
+//! answer, or open again for twice as long. A fault is a panic, a crash of the process, or a call that ran out of time or did not
+//! end when it was given up; an error that the plugin returns is none. Who takes what out of the catalogue, and when it looks, is
+//! the supervisor's.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! Calls that nobody waits for any more, and that have not returned: each keeps its slot, and is accounted for here. One that has
-//! not returned when the operator's time for it is over is a fault, whoever gave it up before.
+//! Calls that nobody waits for any more, and that have not returned: each keeps its slot, and is accounted for here. Whoever gave
+//! it up, one is a fault that has not returned when the operator's time for it is over, or when its process is killed for it.
 
 use crate::call::CallId;
 use parking_lot::Mutex;
@@ -25,7 +25,7 @@ struct Deaf {
 struct Fault {
     count: Box<dyn FnOnce() + Send>,
     /// Finds it at fault when its time is over.
-    _timer: Option<AbortOnDropHandle<()>>,
+    _timer: AbortOnDropHandle<()>,
 }
 
 /// Somebody waits for the call.
@@ -63,24 +63,28 @@ impl DeafCalls {
         (calls.len(), calls.values().map(|deaf| deaf.since).min().map(|oldest| oldest.elapsed()))
     }
 
-    /// Has a deaf call found at fault when it has not returned after this time, or, without one, when [`Unreturned::is_at_fault`]
-    /// says so; `count` counts it. Nothing where it has returned. To be called on a runtime.
+    /// Has a deaf call found at fault when it has not returned and no time is `left`, or when [`Unreturned::is_at_fault`] says so;
+    /// `count` counts it. `left` is asked again when what it said is over: progress gives a call more time. Nothing where it has
+    /// returned. To be called on a runtime.
     pub(super) fn judge_later(
         self: &Arc<Self>,
         call: CallId,
-        time: Option<Duration>,
+        left: impl Fn() -> Duration + Send + 'static,
         count: impl FnOnce() + Send + 'static,
     ) {
         let mut calls = self.calls.lock();
         let Some(deaf) = calls.get_mut(&call) else { return };
-        let later = |time| {
-            let calls = Arc::clone(self);
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                tokio::time::sleep(time).await;
-                calls.judge(call);
-            }))
-        };
-        deaf.fault = Some(Fault { count: Box::new(count), _timer: time.map(later) });
+        let judge = Arc::clone(self);
+        let timer = tokio::spawn(async move {
+            loop {
+                let left = left();
+                if left.is_zero() {
+                    return judge.judge(call);
+                }
+                tokio::time::sleep(left).await;
+            }
+        });
+        deaf.fault = Some(Fault { count: Box::new(count), _timer: AbortOnDropHandle::new(timer) });
     }
 
     fn forget(&self, call: CallId) {
@@ -129,6 +133,7 @@ impl Drop for Unreturned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Deadline;
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_deaf_from_when_nobody_waits_until_it_returns() {
@@ -151,23 +156,29 @@ mod tests {
                 faults.fetch_add(1, Ordering::Relaxed);
             }
         };
+        let faults_now = || faults.load(Ordering::Relaxed);
+        let deadline = Arc::new(Deadline::new(Duration::from_secs(5), Duration::from_secs(60)));
         let mut all = Vec::new();
-        for time in [Some(Duration::from_secs(5)), Some(Duration::from_secs(7)), None] {
+        for _ in 0..3 {
             let call = CallId::next();
             let (waiting, unreturned) = calls.begin(call);
-            calls.judge_later(call, time, || panic!("somebody waits for it"));
+            calls.judge_later(call, || panic!("somebody waits for it"), || panic!("somebody waits for it"));
             drop(waiting);
-            calls.judge_later(call, time, count());
+            let deadline = Arc::clone(&deadline);
+            calls.judge_later(call, move || deadline.not_due_for(), count());
             all.push(unreturned);
         }
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        assert_eq!(faults.load(Ordering::Relaxed), 1);
-        // The second returns; the third is judged by who knows better.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // There is progress; one returns, and one is known to go on for ever.
+        deadline.progress(1.0);
         drop(all.remove(1));
         all[1].is_at_fault();
         all[1].is_at_fault();
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        assert_eq!((faults.load(Ordering::Relaxed), calls.count().0), (2, 2));
+        assert_eq!(faults_now(), 1);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(faults_now(), 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!((faults_now(), calls.count().0), (2, 2));
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub enum InspectError {
     /// It ends before what it announces.
     #[error("it is truncated: {0}")]
     Truncated(String),
+    /// It has no part of a universal library that is certain to be the one that is loaded.
+    #[error("it is a universal library {0}")]
+    BadParts(&'static str),
     /// It is for another machine or system.
     #[error("it is built for {found}, this host is {expected}")]
     OtherMachine {
@@ -172,13 +175,24 @@ fn own_part(bytes: &[u8]) -> Result<&[u8], InspectError> {
         FileKind::MachOFat64 => MachOFatFile64::parse(bytes).and_then(|file| part_of(bytes, file.arches())),
         _ => return Ok(bytes),
     };
-    let part = part.map_err(|error| InspectError::Truncated(error.to_string()))?;
-    part.ok_or_else(|| InspectError::Truncated("it is a universal library without a part".to_owned()))
+    let part = part.map_err(|error| InspectError::Truncated(error.to_string()))??;
+    match object::FileKind::parse(part) {
+        Ok(FileKind::MachO32 | FileKind::MachO64) => Ok(part),
+        _ => Err(InspectError::BadParts("of what is no library of macOS")),
+    }
 }
 
-fn part_of<'a>(bytes: &'a [u8], parts: &[impl FatArch]) -> object::Result<Option<&'a [u8]>> {
-    let own = parts.iter().find(|part| part.architecture() == native_architecture());
-    own.or(parts.first()).map(|part| part.data(bytes)).transpose()
+/// The one that is judged must be the one that is loaded. Which of several for a machine that is depends on its kind of
+/// processor, which is not known here.
+fn part_of<'a>(bytes: &'a [u8], parts: &[impl FatArch]) -> object::Result<Result<&'a [u8], InspectError>> {
+    let mut own = parts.iter().filter(|part| part.architecture() == native_architecture());
+    let Some(part) = own.next().or(parts.first()) else {
+        return Ok(Err(InspectError::BadParts("without a part")));
+    };
+    if own.next().is_some() {
+        return Ok(Err(InspectError::BadParts("with several parts for this machine")));
+    }
+    part.data(bytes).map(Ok)
 }
 
 /// The loader of Linux maps segments without asking whether the file holds them, and the process dies of the first touch

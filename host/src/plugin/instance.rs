@@ -257,7 +257,6 @@ impl Callee for Instance {
             faults: Arc::clone(&self.faults),
             deaf: Arc::clone(&self.deaf),
             runtime: self.runtime.clone(),
-            is_in_worker: self.is_in_worker(),
             is_open: true,
         };
         Answer::Pending(Box::pin(async move {
@@ -272,14 +271,13 @@ impl Callee for Instance {
 }
 
 /// A call that is judged when it ends: by its outcome, or because it was given up when its time was over. One that was given up
-/// before, and does not return, is judged when its time is over, or its process is killed for it.
+/// before, and does not return, is judged when its time is over, or when its process is killed for it before.
 struct Judged {
     part: String,
     call: Arc<Call>,
     faults: Arc<Faults>,
     deaf: Arc<DeafCalls>,
     runtime: Handle,
-    is_in_worker: bool,
     is_open: bool,
 }
 
@@ -295,14 +293,13 @@ impl Drop for Judged {
         if !self.is_open {
             return;
         }
-        let left = self.call.deadline.not_due_for();
-        if left.is_zero() {
+        if self.call.deadline.not_due_for().is_zero() {
             return self.faults.failed(&self.part, "it did not answer in time");
         }
-        let (part, faults) = (std::mem::take(&mut self.part), Arc::clone(&self.faults));
+        let (part, faults, call) = (std::mem::take(&mut self.part), Arc::clone(&self.faults), Arc::clone(&self.call));
         let _entered = self.runtime.enter();
-        let time = (!self.is_in_worker).then_some(left);
-        self.deaf.judge_later(self.call.id, time, move || faults.failed(&part, "it did not end when it was given up"));
+        let count = move || faults.failed(&part, "it did not end when it was given up");
+        self.deaf.judge_later(self.call.id, move || call.deadline.not_due_for(), count);
     }
 }
 

@@ -186,38 +186,39 @@ impl Running {
     ///
     /// # Cancel safety
     /// Dropping the future kills the process, and ends its calls.
-    pub(super) async fn run(mut self) -> Ended {
-        let shared = Arc::clone(&self.shared);
+    pub(super) async fn run(self) -> Ended {
+        let Self { shared, mut child, leash, mut received } = self;
         // Also where a task ends in the middle: nobody waits for calls of a process that nobody hears.
         let mut ended = Ended { shared: Arc::clone(&shared), how: "is heard no more".to_owned() };
         let how = tokio::select! {
-            read = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame)) => {
+            read = shared.pipe.read_all(&mut received, |frame| shared.take(frame)) => {
                 shared.take_no_more();
                 match read {
-                    Ok(()) => ending(&mut self.child).await,
+                    Ok(()) => ending(&mut child).await,
                     Err(error) => {
-                        let _ = self.child.kill().await;
+                        let _ = child.kill().await;
                         format!("was killed: it sent {error}")
                     }
                 }
             }
             () = shared.pipe.write_all() => {
                 shared.take_no_more();
-                ending(&mut self.child).await
+                ending(&mut child).await
             }
-            _ = self.child.wait() => {
+            _ = child.wait() => {
                 shared.take_no_more();
-                let last = shared.pipe.read_all(&mut self.received, |frame| shared.take(frame));
+                // First, so that nothing which it has left behind holds the connection open.
+                drop(leash);
+                let last = shared.pipe.read_all(&mut received, |frame| shared.take(frame));
                 let _ = tokio::time::timeout(LAST_WORDS, last).await;
-                ending(&mut self.child).await
+                ending(&mut child).await
             }
             () = shared.kill.cancelled() => {
                 shared.take_no_more();
-                let _ = self.child.kill().await;
+                let _ = child.kill().await;
                 "was killed by the host: it did not end a call, or did not stop".to_owned()
             }
         };
-        self.leash.end();
         ended.how = how;
         ended
     }

@@ -42,6 +42,8 @@ const NOT_CONFINED: &str = "not-confined";
 pub(super) struct Opening {
     /// [`PROTOCOL`] of the host.
     pub(super) protocol: u32,
+    /// The number of the host's process.
+    pub(super) host: u32,
     /// The SHA-256 of the library, as it was judged.
     pub(super) digest: String,
     /// What it opens.
@@ -54,7 +56,7 @@ impl Opening {
     /// A staged copy, to be opened by a process that is confined so.
     pub(super) fn of(staged: &Staged, confinement: Confinement) -> Self {
         let (digest, library) = (staged.digest.to_string(), staged.path.clone());
-        Self { protocol: PROTOCOL, digest, library, confinement }
+        Self { protocol: PROTOCOL, host: std::process::id(), digest, library, confinement }
     }
 }
 

@@ -123,11 +123,14 @@ impl Worker {
         let mut bytes = Vec::new();
         frame.write(&mut bytes);
         let heard = tokio::time::timeout(time, async {
-            // One that has ended already says so below.
-            let _ = self.end.write_all(&bytes).await;
+            let told = async {
+                // One that has ended already says so below.
+                let _ = self.end.write_all(&bytes).await;
+                hear_until(&self.end, &mut self.received, &mut hear).await
+            };
             tokio::select! {
                 biased;
-                heard = hear_until(&self.end, &mut self.received, &mut hear) => return heard,
+                heard = told => return heard,
                 _ = self.child.wait() => {}
             }
             let last = hear_until(&self.end, &mut self.received, hear);

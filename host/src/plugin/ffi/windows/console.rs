@@ -29,7 +29,9 @@ pub(in crate::plugin) fn ignore_console() {
 
 /// Writes a problem to the event log of applications. Where the log cannot be written, nobody can be told.
 pub(crate) fn report_event(problem: &str) {
-    let text: Vec<u16> = problem.encode_utf16().filter(|unit| *unit != 0).chain([0]).collect();
+    /// A text of more than 31,839 is refused.
+    const MAX_UNITS: usize = 30_000;
+    let text: Vec<u16> = problem.encode_utf16().filter(|unit| *unit != 0).take(MAX_UNITS).chain([0]).collect();
     // SAFETY: the name ends with a zero; no server is this one.
     let source = unsafe { RegisterEventSourceW(ptr::null(), w!("mcp-host")) };
     if source.is_null() {

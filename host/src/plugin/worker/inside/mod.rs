@@ -52,7 +52,6 @@ pub fn run() -> ExitCode {
     let Ok(WorkerEnds { incoming, outgoing }) = WorkerEnds::take() else {
         return ExitCode::FAILURE;
     };
-    die_with_host();
     let mut reader = Reader::new(incoming);
     let outbox = Outbox::new(outgoing);
     let library = match open(&mut reader, &outbox) {
@@ -97,6 +96,9 @@ fn open(reader: &mut Reader, outbox: &Outbox) -> Result<Library, Refusal> {
     if opening.protocol != PROTOCOL {
         let why = format!("the host speaks version {} of frames, this worker {PROTOCOL}", opening.protocol);
         return Err(not_confined(why));
+    }
+    if !die_with_host(opening.host) {
+        return Err(not_confined("the host is gone".to_owned()));
     }
     // Before a second thread is there, and before anything foreign has run: what is given up binds all of it.
     let enforced =

@@ -58,12 +58,11 @@ impl WorkerEnds {
     }
 }
 
-/// The group that a worker leads.
+/// The group that a worker leads. Dropped, it ends all that is in it.
 pub(in crate::plugin::worker) struct Leash(Option<u32>);
 
-impl Leash {
-    /// Ends what the process has started and left behind; it has just ended itself.
-    pub(in crate::plugin::worker) fn end(self) {
+impl Drop for Leash {
+    fn drop(&mut self) {
         end_group(self.0, Ending::Killed);
     }
 }
@@ -94,11 +93,14 @@ pub(in crate::plugin::worker) fn spawn(program: &Path, word: &str, confinement: 
     Ok(Spawned { child, leash, end: HostEnd(UnixStream::from_std(ours)?) })
 }
 
-/// Has this worker end with its host. A plugin that hangs while it is opened reads no socket, and would outlive its host. The
-/// thread that has started this process is one of the host's runtime, which ends with the host.
-pub(in crate::plugin::worker) fn die_with_host() {
+/// Has this worker end with its host, the process of this number: gives whether it is there still. A plugin that hangs while it is
+/// opened reads no socket, and would outlive its host. The thread that has started this process is one of the host's runtime,
+/// which ends with the host.
+pub(in crate::plugin::worker) fn die_with_host(host: u32) -> bool {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    // Of a host that has ended before this, no signal comes.
+    std::os::unix::process::parent_id() == host
 }
 
 /// How a process ended, for people.

@@ -67,15 +67,8 @@ impl WorkerEnds {
     }
 }
 
-/// The job that a worker and all that it starts are in.
-pub(in crate::plugin::worker) struct Leash(Job);
-
-impl Leash {
-    /// Ends what the process has started and left behind; it has just ended itself.
-    pub(in crate::plugin::worker) fn end(self) {
-        drop(self.0);
-    }
-}
+/// The job that a worker and all that it starts are in. Dropped, it ends all that is in it.
+pub(in crate::plugin::worker) struct Leash(#[expect(dead_code, reason = "it is there to be dropped")] Job);
 
 /// This program itself.
 pub(in crate::plugin::worker) fn program() -> PathBuf {
@@ -139,7 +132,9 @@ fn pipe(direction: Direction) -> io::Result<(NamedPipeServer, OwnedHandle)> {
 }
 
 /// Has this worker end with its host: its job is the host's, and ends it then.
-pub(in crate::plugin::worker) fn die_with_host() {}
+pub(in crate::plugin::worker) fn die_with_host(_host: u32) -> bool {
+    true
+}
 
 /// How a process ended, for people.
 pub(in crate::plugin::worker) fn told(status: ExitStatus) -> String {
