@@ -262,7 +262,7 @@ fn with_constructor(body: &str) -> String {
     };
     let headers: String = headers.iter().map(|header| format!("#include <{header}>\n")).collect();
     format!(
-        "#include <stdlib.h>\n{headers}\
+        "#include <stdlib.h>\n#include <stdio.h>\n{headers}\
          struct section {{ char magic[8]; unsigned length; char json[4000]; }};\n\
          __attribute__((used, section(\"{section}\"))) const struct section MCP_PLUGIN_METADATA =\n\
          {{ \"MCPPLUG\", {}, {metadata:?} }};\nchar _mcp_plugin_root[4096] = {{1}};\n\
@@ -328,15 +328,18 @@ fn what_does_harm_when_it_is_opened_in_a_worker_harms_the_worker() {
 #[test]
 fn what_hangs_while_it_is_opened_ends_with_its_host() {
     // It reads nothing, so it does not see that its host is gone.
-    let (hangs, _) = harms()[3];
+    let hangs = format!("fputs(\"it hangs\\n\", stderr); fflush(stderr); {}", harms()[3].0);
     for config in [String::new(), in_worker("crafted")] {
         let builder = Host::with(&["hello"]).config(&config);
-        compile_c(&with_constructor(hangs), &builder.plugins().join(library_name("bad")), &[]);
+        compile_c(&with_constructor(&hangs), &builder.plugins().join(library_name("bad")), &[]);
         let own = builder.folder_path().join("own-host");
         fs::copy(host_program(), &own).unwrap();
         let builder = builder.binary(own.clone());
-        let mut host = builder.command(&["--http", "127.0.0.1:0"]).stdin(Stdio::null()).spawn().unwrap();
-        eventually("its process", || (processes_of(&own) >= 2).then_some(()));
+        let log = builder.folder_path().join("log");
+        let mut command = builder.command(&["--http", "127.0.0.1:0"]);
+        let mut host = command.stdin(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+        eventually("its process", || fs::read_to_string(&log).unwrap().contains("it hangs").then_some(()));
+        assert!(processes_of(&own) >= 2);
         host.kill().unwrap();
         host.wait().unwrap();
         eventually("the end of both", || (processes_of(&own) == 0).then_some(()));
