@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
 use mcp_host_tests::{
-    Host, HostBuilder, Http, Stdio, System, call, eventually, host_program, in_worker, processes_of, request, system,
+    Host, HostBuilder, Stdio, System, call, eventually, health, host_program, in_worker, processes_of, request, system,
     text,
 };
 use serde_json::{Value, json};
@@ -44,11 +44,6 @@ fn assert_refused(said: &str) {
 fn assert_unaffected(client: &mut Stdio) {
     assert_eq!(said(client, "greet", json!({"name": "you"})), "Hello, you!");
     assert_eq!(said(client, "works", json!({})), "works", "the guest itself is started again");
-}
-
-fn health(client: &Http, plugin: &str) -> Value {
-    let detail = client.get("/health/detailed").json();
-    detail["plugins"].as_array().unwrap().iter().find(|it| it["name"] == plugin).unwrap().clone()
 }
 
 #[test]
@@ -96,14 +91,14 @@ fn a_worker_that_is_killed_loses_its_own_calls_and_comes_back() {
     client.initialize("2025-11-25");
     let process = said(&mut client, "process", json!({}));
     client.send(&call(7, "loop_blocking", json!({})));
-    eventually("the call", || (health(&host.http(), "villain")["calls"] == 1).then_some(()));
+    eventually("the call", || (health(&host.http(), "villain").unwrap()["calls"] == 1).then_some(()));
     assert!(std::process::Command::new("kill").args(["-9", &process]).status().unwrap().success());
     let reply = client.receive();
     assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(7), &json!(-32603)));
     assert_eq!(reply["error"]["message"], "plugin 'villain' failed: its process was ended by signal 9 (killed)");
     assert_unaffected(&mut client);
     assert_ne!(said(&mut client, "process", json!({})), process);
-    assert_eq!(health(&host.http(), "villain")["restarts"], 1);
+    assert_eq!(health(&host.http(), "villain").unwrap()["restarts"], 1);
 }
 
 #[test]
@@ -147,7 +142,7 @@ fn several_workers_share_the_calls_and_one_that_ends_is_not_missed() {
     assert_eq!(processes.len(), 3);
     let first = processes.first().unwrap();
     assert!(std::process::Command::new("kill").args(["-9", first]).status().unwrap().success());
-    eventually("its restart", || (health(&host.http(), "villain")["restarts"] == 1).then_some(()));
+    eventually("its restart", || (health(&host.http(), "villain").unwrap()["restarts"] == 1).then_some(()));
     for _ in 0..9 {
         assert_ne!(&said(&mut client, "process", json!({})), first);
     }
@@ -302,7 +297,7 @@ fn files_and_time_have_bounds() {
 #[test]
 fn the_report_says_what_is_enforced() {
     let host = with_grants("connect = [443]").serve_http();
-    let villain = health(&host.http(), "villain");
+    let villain = health(&host.http(), "villain").unwrap();
     assert_eq!((&villain["isolation"], &villain["not_enforced"]), (&json!("worker"), &Value::Null), "{villain}");
     assert_eq!(villain["state"], "ready");
     let enforced: Vec<&str> = villain["enforced"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
@@ -330,7 +325,7 @@ fn the_report_says_what_is_enforced() {
 #[test]
 fn a_grant_that_cannot_be_is_named() {
     let host = with_grants("read = [\"/no/such/folder\"]").serve_http();
-    let villain = health(&host.http(), "villain");
+    let villain = health(&host.http(), "villain").unwrap();
     assert_eq!(villain["state"], "refused");
     let reason = villain["reason"].as_str().unwrap();
     assert!(reason.contains("the granted path /no/such/folder cannot be opened"), "{reason}");
@@ -436,7 +431,7 @@ fn a_tool_that_does_not_end_when_it_is_given_up_is_out_too() {
             eventually("the call", || begun().then_some(()));
             client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}));
             if plugin == "villain" {
-                eventually("its end", || (health(&host.http(), plugin)["calls"] == 0).then_some(()));
+                eventually("its end", || (health(&host.http(), plugin).unwrap()["calls"] == 0).then_some(()));
             }
         }
         eventually("it to be out", || (!listed(&mut client)).then_some(()));

@@ -1,6 +1,7 @@
 //! A host in a process of its own.
 
 use crate::{Http, Stdio, System, artifact, system, told};
+use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -46,6 +47,21 @@ pub fn library_name(name: &str) -> String {
         System::Native => format!("lib{name}.so"),
         System::Windows { .. } => format!("{name}.dll"),
     }
+}
+
+/// What the host says of a plugin, if it knows it.
+#[must_use]
+pub fn health(client: &Http, plugin: &str) -> Option<Value> {
+    let detail = client.get("/health/detailed").json();
+    detail["plugins"].as_array().unwrap().iter().find(|it| it["name"] == plugin).cloned()
+}
+
+/// Waits until a plugin is in a state, and gives what the host says of it then.
+#[track_caller]
+pub fn wait_for_state(host: &Host, plugin: &str, state: &str) -> Value {
+    eventually(&format!("'{plugin}' to be {state}"), || {
+        health(&host.http(), plugin).filter(|found| found["state"] == state)
+    })
 }
 
 /// Processes that run a program: it is what they run, or, where Wine runs it, among their words.

@@ -18,13 +18,16 @@ mod tasks;
 mod versions;
 
 pub use build::{System, artifact, build, compile_c, repository, run_peer_setup, system, target, told};
-pub use host::{Host, HostBuilder, eventually, host_program, in_worker, library_name, plugin_file, processes_of};
+pub use host::{
+    Host, HostBuilder, eventually, health, host_program, in_worker, library_name, plugin_file, processes_of,
+    wait_for_state,
+};
 pub use http::{Event, Http, Reply, Stream};
 pub use keep_alive::{KeepAlive, Response};
 pub use stateless::{PREFIX, accept, assert_asks, full_meta, meta_with, retry, stateless, stateless_call};
 pub use stdio::Stdio;
 pub use tasks::{TASKS, Tasks, task_meta, with_tasks};
-pub use versions::{put, put_version, version_bytes, version_text};
+pub use versions::{FAST, put, put_version, version, version_bytes, version_text, versioned};
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
 //! Versions of one plugin, made by writing another text over the one in its file.
 
-use crate::{library_name, plugin_file};
+use crate::{Host, HostBuilder, Http, call, library_name, plugin_file, text};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -42,4 +43,22 @@ pub fn put(folder: &Path, name: &str, bytes: &[u8]) {
 /// Puts a version into a folder, all at once.
 pub fn put_version(folder: &Path, number: usize) {
     put(folder, &library_name("versioned"), &version_bytes(number));
+}
+
+/// Has changes of files be looked at soon.
+pub const FAST: &str = "[watch]\nsettle = \"20ms\"\n";
+
+/// A host with the first version, beside another plugin.
+#[must_use]
+pub fn versioned(config: &str) -> HostBuilder {
+    let builder = Host::with(&["hello"]).config(&format!("{FAST}{config}"));
+    put_version(&builder.plugins(), 1);
+    builder
+}
+
+/// The text of the version that is served.
+#[track_caller]
+#[must_use]
+pub fn version(client: &Http) -> String {
+    text(&client.ask(&call(1, "version", json!({})))).to_owned()
 }

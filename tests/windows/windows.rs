@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_types, reason = "tests of real processes run on real time")]
 
-use mcp_host_tests::{Host, Http, System, call, eventually, host_program, in_worker, plugin_file, system, text, told};
+use mcp_host_tests::{
+    Host, Http, System, call, eventually, health, host_program, in_worker, plugin_file, system, text, told,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
@@ -68,23 +70,18 @@ fn what_windows_cannot_enforce_is_refused_and_said_before() {
     let says = "not enforceable on this system: filesystem, network, files, subprocesses by name;";
     assert!(printed(&inspected).contains(says), "{}", printed(&inspected));
     let host = builder.serve_http();
-    let bad = plugin(&host.http(), "villain");
+    let bad = health(&host.http(), "villain").unwrap();
     assert_eq!(bad["state"], "refused");
     let reason = bad["reason"].as_str().unwrap();
     assert!(reason.contains("this system cannot enforce: filesystem, network;"), "{reason}");
-    assert_eq!(plugin(&host.http(), "hello")["state"], "ready");
+    assert_eq!(health(&host.http(), "hello").unwrap()["state"], "ready");
     // An operator who takes that reads what holds and what does not.
     let config = in_worker("villain") + "[plugins.villain.grants]\nmemory = \"64MiB\"\n";
     let served = Host::with(&["villain"]).config(&config).serve_http();
-    let enforced = plugin(&served.http(), "villain")["enforced"].clone();
+    let enforced = health(&served.http(), "villain").unwrap()["enforced"].clone();
     assert_eq!(enforced, json!(["memory: job object", "subprocesses: job object"]));
-    let not_enforced = &plugin(&served.http(), "villain")["not_enforced"];
+    let not_enforced = &health(&served.http(), "villain").unwrap()["not_enforced"];
     assert_eq!(*not_enforced, json!(["filesystem: Windows has no way", "network: Windows has no way"]));
-}
-
-fn plugin(client: &Http, name: &str) -> Value {
-    let detail = client.get("/health/detailed").json();
-    detail["plugins"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap().clone()
 }
 
 /// A service of this Windows, deleted when this is dropped.
@@ -186,7 +183,7 @@ fn what_plugins_print_is_no_message_in_a_worker_either() {
     for name in ["process", "works"] {
         assert!(client.ask(&call(3, name, json!({})))["result"].is_object());
     }
-    assert_eq!(plugin(&host.http(), "everything")["restarts"], 0);
+    assert_eq!(health(&host.http(), "everything").unwrap()["restarts"], 0);
 }
 
 #[test]

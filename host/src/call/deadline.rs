@@ -80,11 +80,10 @@ impl Deadline {
     /// work may begin late: that this is over is no fault of the work.
     #[must_use]
     pub fn of_task(timeout: Duration, kept: Duration) -> Self {
-        let deadline = Self::new(timeout, kept);
-        {
-            let mut state = deadline.state.lock();
-            (state.due, state.last_due) = (Instant::now() + deadline.timeout, None);
-        }
+        let mut deadline = Self::new(timeout, kept);
+        let timeout = deadline.timeout;
+        let state = deadline.state.get_mut();
+        (state.due, state.last_due) = (Instant::now() + timeout, None);
         deadline
     }
 

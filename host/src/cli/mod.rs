@@ -209,15 +209,25 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(FAILED, &format!("standard output cannot be taken: {error}")),
     };
     crate::plugin::keep_standard_from_children();
+    let output = Output::new(stdout);
     let Some(args) = service else {
-        return run_to_the_end(cli, Output::new(stdout));
+        return run_to_the_end(cli, output);
     };
-    // The system is told how long the end may take.
-    let end_may_take = match read_settings(&args.source, false, args.http) {
+    let end_may_take = end_of_service(args);
+    run_as_service(cli, end_may_take, output)
+}
+
+/// How long the end of a service may take, or why it cannot be one.
+fn end_of_service(args: &ServeArgs) -> Result<Duration, String> {
+    match read_settings(&args.source, false, args.http) {
         Ok(settings) if settings.stdio => Err("a service has no standard input: it needs --http".to_owned()),
         Ok(settings) => Ok(settings.drain_timeout + STOP_MAY_TAKE),
         Err(error) => Err(telemetry::chain(&error)),
-    };
+    }
+}
+
+/// Serves as a service. Where it cannot be one, Windows hears of its end, and the operator why.
+fn run_as_service(cli: Cli, end_may_take: Result<Duration, String>, output: Output) -> ExitCode {
     let (end_may_take, problem) = match end_may_take {
         Ok(end_may_take) => (end_may_take, None),
         Err(problem) => (Duration::ZERO, Some(problem)),
@@ -226,7 +236,7 @@ pub fn main() -> ExitCode {
     let serve = move || match told {
         // What comes after Windows has heard of the end may not come at all.
         Some(problem) => fail(USAGE, &problem) == ExitCode::SUCCESS,
-        None => run_to_the_end(cli, Output::new(stdout)) == ExitCode::SUCCESS,
+        None => run_to_the_end(cli, output) == ExitCode::SUCCESS,
     };
     match (service::run(end_may_take, serve), problem) {
         (Ok(()), Some(_)) => ExitCode::from(USAGE),

@@ -1,3 +1,6 @@
+//! Tasks from their first word to their last, on virtual time and a store in memory. It is long because a task can end, wait,
+//! move and come back in many orders, and each has its test.
+
 use super::*;
 use crate::call::{Call, Failure, Kept, Progress, Timeouts};
 use crate::dispatch::{Dispatcher, Limits, TaskDue};
