@@ -73,7 +73,7 @@ pub fn artifact(name: &str) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     BUILT.get_or_init(|| {
         if cfg!(debug_assertions) {
-            return build(&["--workspace"]);
+            return build(&["--workspace", "--features", "mcp-plugin-api/testing"]);
         }
         let built = Command::new(repository().join("tests/bench/build")).arg("--quiet").status();
         assert!(built.unwrap().success(), "tests/bench/build failed");

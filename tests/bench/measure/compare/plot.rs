@@ -1,6 +1,6 @@
 //! A picture of what was measured over HTTP: a bar for each server in each kind of load.
 
-use crate::report::Report;
+use super::report::Report;
 use std::fmt::Write as _;
 
 /// CPU seconds for 100,000 answers, as bars.

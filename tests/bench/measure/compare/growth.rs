@@ -1,7 +1,7 @@
 //! Whether a call costs the same where there is much else: tools, sessions, streams of changes; and what an idle session takes.
 
-use crate::report::{Bound, Report};
-use crate::server::{Host, Server};
+use super::report::{Bound, Report};
+use super::server::{Host, Server};
 use mcp_host_bench::load::{Op, Speech};
 use mcp_host_bench::median;
 use mcp_host_bench::process::{cpu_seconds, memory_kib};

@@ -93,15 +93,15 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tools.json");
         fs::write(&file, tools).unwrap();
-        let mut command = Command::new(built().join("bench-peer"));
-        command.args(["bare", "http"]).env("BENCH_LIST", file);
+        let mut command = Command::new(built().join("measure"));
+        command.args(["peer", "bare", "http"]).env("BENCH_LIST", file);
         Self::start(command, speech, folder)
     }
 
     /// A server of the official Rust SDK.
     pub(crate) fn rmcp(speech: Speech) -> Self {
-        let mut command = Command::new(built().join("bench-peer"));
-        command.args(["rmcp", "http"]);
+        let mut command = Command::new(built().join("measure"));
+        command.args(["peer", "rmcp", "http"]);
         Self::with_session(Self::start(command, speech, tempfile::tempdir().unwrap()))
     }
 

@@ -1,12 +1,8 @@
 //! What serving costs, against a bare handler and a server of the official Rust SDK, in the same run. `docs/performance.md`
 //! says what is measured, and how to read it.
 //!
-//! `compare WHAT [REQUESTS] [ROUNDS] [FOLDER]`, where WHAT is `http`, `stdio`, `boundary`, `start`, `growth`, or `all`, prints
+//! `measure compare WHAT [REQUESTS] [ROUNDS] [FOLDER]`, where WHAT is `http`, `stdio`, `boundary`, `start`, `growth`, or `all`, prints
 //! tables, writes `compare.json` and `compare.svg` to the folder, and fails where a limit is passed.
-
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, reason = "it prints its figures")]
-#![allow(clippy::disallowed_types, reason = "it measures real time")]
 
 mod boundary;
 mod growth;
@@ -20,8 +16,7 @@ mod stdio;
 use report::Report;
 use std::path::PathBuf;
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(words: &[String]) {
     let what = words.first().map_or("all", String::as_str);
     let number = |index: usize, default: usize| words.get(index).map_or(default, |word| word.parse().unwrap());
     let (requests, rounds) = (number(1, 100_000), number(2, 5));

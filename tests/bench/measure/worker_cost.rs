@@ -1,12 +1,7 @@
 //! What a call of a plugin in a worker process costs, against a bare echo over a socket pair to another process, in the same
 //! run: how long one call takes, and how many get through where 64 are under way.
 //!
-//! `cargo run --release -p mcp-host-bench --bin worker-cost` prints the figures and fails beyond the bounds. Words: calls,
-//! rounds.
-
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, reason = "it prints its figures")]
-#![allow(clippy::disallowed_types, reason = "it measures real time")]
+//! `measure worker-cost [CALLS] [ROUNDS]` prints the figures and fails beyond the bounds.
 
 use mcp_host::call::{AskError, AskFuture, Asked, Call, Deadline, LogMessage, Peer, Progress};
 use mcp_host::config::{Overrides, Settings, parse};
@@ -37,8 +32,7 @@ const CALLERS: usize = 64;
 /// What a call of 64 bytes has on the wire, with its head.
 const MESSAGE_BYTES: usize = 96;
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(words: &[String]) {
     if words.first().is_some_and(|word| word == "echo") {
         return echo();
     }
@@ -94,7 +88,7 @@ impl Bare {
     fn start() -> Self {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let child = command.arg("echo").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+        let child = command.args(["worker-cost", "echo"]).stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
         ours.set_nonblocking(true).unwrap();
         Self { child, stream: UnixStream::from_std(ours).unwrap() }
     }

@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "the bare function is called as C calls it")]
 
-use crate::report::{Bound, Report};
+use super::report::{Bound, Report};
 use mcp_host::call::{Call, Deadline, Teller};
 use mcp_host::outlet::Outlet;
 use mcp_host::registry::{Answer, Operation};

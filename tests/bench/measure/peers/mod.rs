@@ -1,16 +1,12 @@
-//! What the host is measured against: a bare handler, and a server of the official Rust SDK. `bench-peer bare|rmcp
+//! What the host is measured against: a bare handler, and a server of the official Rust SDK. `measure peer bare|rmcp
 //! http|stdio`; HTTP servers say on stderr where they listen.
-
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, reason = "stdio is what it serves")]
 
 mod bare;
 mod sdk;
 
 use axum::serve::ListenerExt as _;
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(words: &[String]) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match words[..] {
@@ -18,7 +14,7 @@ fn main() {
         ["bare", "stdio"] => bare::serve_stdio(),
         ["rmcp", "http"] => runtime.block_on(sdk::serve_http()),
         ["rmcp", "stdio"] => runtime.block_on(sdk::serve_stdio()),
-        _ => panic!("bench-peer bare|rmcp http|stdio"),
+        _ => panic!("measure peer bare|rmcp http|stdio"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! CPU of each kind of request over HTTP.
 
-use crate::report::{Bound, Line, Report};
-use crate::server::{Host, IN_PROCESS, Server, THOUSAND, WORKER};
+use super::report::{Bound, Line, Report};
+use super::server::{Host, IN_PROCESS, Server, THOUSAND, WORKER};
 use mcp_host_bench::load::{Op, Speech};
 use mcp_host_bench::process::cpu_seconds;
 

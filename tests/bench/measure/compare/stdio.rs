@@ -1,7 +1,7 @@
 //! Calls over pipes: a thousand written at once, and one at a time.
 
-use crate::report::{Bound, Report};
-use crate::server::{IN_PROCESS, built};
+use super::report::{Bound, Report};
+use super::server::{IN_PROCESS, built};
 use mcp_host_bench::median;
 use mcp_host_bench::process::{self, Place};
 use serde_json::{Value, json};
@@ -106,8 +106,8 @@ fn call(id: usize) -> String {
 }
 
 fn peer(kind: &str) -> Command {
-    let mut command = Command::new(built().join("bench-peer"));
-    command.args([kind, "stdio"]);
+    let mut command = Command::new(built().join("measure"));
+    command.args(["peer", kind, "stdio"]);
     command
 }
 

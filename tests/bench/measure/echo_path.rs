@@ -1,16 +1,13 @@
 //! Calls of an echo tool through the whole host, without sockets, and nothing else: what is counted of it is counted by whoever
-//! runs it. `echo-path ERA CALLS`, where ERA is `2025-11-25` or `2026-07-28`.
+//! runs it. `measure echo-path ERA CALLS`, where ERA is `2025-11-25` or `2026-07-28`.
 //!
 //! `tests/bench/instructions` runs it twice under callgrind, and takes the difference.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
-
 use mcp_host_bench::in_process::{InProcess, MESSAGE};
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let [era, calls] = &words[..] else {
-        panic!("echo-path ERA CALLS");
+pub(crate) fn run(words: &[String]) {
+    let [era, calls] = words else {
+        panic!("measure echo-path ERA CALLS");
     };
     let calls: usize = calls.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

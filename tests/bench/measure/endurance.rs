@@ -2,16 +2,10 @@
 //! with faults; meanwhile memory, descriptors and threads of the host are watched: the first two must stay where they are, threads
 //! within what their pools may have, and in the end all must be as in the beginning.
 //!
-//! `endurance soak SESSIONS TASKS SECONDS [FILE.svg]` prints the figures, draws the curve, and fails where something grows.
-//! `endurance kill ROUNDS` kills a host under load so many times, and reports what came of all that it had acknowledged.
+//! `measure endurance soak SESSIONS TASKS SECONDS [FILE.svg]` prints the figures, draws the curve, and fails where something grows.
+//! `measure endurance kill ROUNDS` kills a host under load so many times, and reports what came of all that it had acknowledged.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, reason = "it prints its figures")]
-#![allow(clippy::disallowed_types, reason = "it measures real time")]
-
-mod curve;
-
-use curve::{Curve, Sample};
+use crate::curve::{Curve, Sample};
 use mcp_host_tests::{Host, KeepAlive, PREFIX, chaos, meta_with};
 use serde_json::{Value, json};
 use std::fs;
@@ -22,8 +16,7 @@ use std::time::{Duration, Instant};
 /// Clients at a time.
 const CLIENTS: usize = 16;
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(words: &[String]) {
     let number = |index: usize, default: usize| words.get(index).map_or(default, |word| word.parse().unwrap());
     match words.first().map(String::as_str) {
         Some("kill") => {

@@ -1,7 +1,7 @@
 //! How long it takes from the start of the process to its first answer over stdio.
 
-use crate::report::{Bound, Report};
-use crate::server::{built, command};
+use super::report::{Bound, Report};
+use super::server::{built, command};
 use mcp_host_bench::median;
 use mcp_host_bench::process::{self, Place};
 use std::fs;

@@ -1,12 +1,8 @@
 //! A plugin that is replaced again and again under load: no call fails, none that is made after a swap was announced gets the
 //! version before it, and what the swaps leave behind is bounded.
 //!
-//! `swaps [SWAPS] [MODE]` prints the figures and fails where a call does or something grows. `MODE` is `default`, in which
+//! `measure swaps [SWAPS] [MODE]` prints the figures and fails where a call does or something grows. `MODE` is `default`, in which
 //! the first versions stay in the host's process and the others go to workers; `worker`; or `in-process`, without a bound.
-
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, reason = "it prints its figures")]
-#![allow(clippy::disallowed_types, reason = "it measures real time")]
 
 use mcp_host_tests::{
     Host, KeepAlive, PREFIX, call, initialize, put, request, stateless_call, version_bytes, version_text,
@@ -23,8 +19,7 @@ const CALLERS: usize = 64;
 /// Versions that the host keeps in its process where nothing else is said.
 const DEFAULT_RESIDENT: usize = 16;
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(crate) fn run(words: &[String]) {
     let swaps: usize = words.first().map_or(1000, |word| word.parse().unwrap());
     let mode = words.get(1).map_or("default", String::as_str);
     let config = match mode {
