@@ -43,6 +43,11 @@ impl Time<'_> {
         let left = self.end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero());
         left.filter(|_| !self.ctx.is_cancelled())
     }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left().is_none()
+    }
 }
 
 /// An answer.

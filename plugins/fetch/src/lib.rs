@@ -6,14 +6,14 @@
 mod address;
 mod client;
 mod page;
+mod robots;
 
 use client::{Answer, Bounds, Client, Time};
 use ipnet::IpNet;
 use mcp_plugin_api::prelude::*;
-use robotstxt::DefaultMatcher;
 use std::net::IpAddr;
 use std::time::Duration;
-use url::Url;
+use url::{Position, Url};
 
 /// The way to the web.
 pub struct Fetch {
@@ -190,8 +190,11 @@ impl Fetch {
             _ => {
                 let text: String = answer.text.chars().take(MAX_ROBOTS_BYTES).collect();
                 let name = self.autonomous.split('/').next().unwrap_or_default();
-                if DefaultMatcher::default().one_agent_allowed_by_robots(&text, name, url.as_str()) {
-                    return Ok(());
+                let path = &url[Position::BeforePath..Position::AfterQuery];
+                match robots::allows(&text, name, path, || time.is_over()) {
+                    Some(true) => return Ok(()),
+                    Some(false) => {}
+                    None => return Err(Error::new(format!("There is no time left to read robots.txt {robots}"))),
                 }
                 let agent = &self.autonomous;
                 Err(Error::new(format!(

@@ -2,6 +2,7 @@
 
 use mcp_plugin_api::prelude::*;
 use similar::TextDiff;
+use std::time::Duration;
 
 /// One piece to replace.
 #[model]
@@ -42,9 +43,11 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String> {
 /// The difference, as `diff -u` writes it, fenced for whoever shows Markdown.
 pub(crate) fn difference(path: &str, before: &str, after: &str) -> String {
     const CONTEXT_LINES: usize = 4;
+    const MAX_TIME: Duration = Duration::from_secs(1);
     // What ends a line is no part of what a model edits.
     let (before, after) = (before.replace("\r\n", "\n"), after.replace("\r\n", "\n"));
-    let difference = TextDiff::from_lines(&before, &after);
+    // What differs in very much is told less shortly.
+    let difference = TextDiff::configure().timeout(MAX_TIME).diff_lines(&before, &after);
     let hunks = difference.unified_diff().context_radius(CONTEXT_LINES).to_string();
     let line = "=".repeat(67);
     let text = format!("Index: {path}\n{line}\n--- {path}\toriginal\n+++ {path}\tmodified\n{hunks}");

@@ -217,12 +217,13 @@ impl Filesystem {
         dry_run: bool,
     ) -> Result<String> {
         let at = if dry_run { self.roots.locate(&path)? } else { self.roots.locate_to_change(&path)? };
-        let _changing = self.changing.lock();
+        let changing = self.changing.lock();
         let before = self.read_text(&at)?;
         let after = edit::apply(&before, &edits)?;
         if !dry_run {
             at.replace(after.as_bytes())?;
         }
+        drop(changing);
         Ok(edit::difference(&path, &before, &after))
     }
 

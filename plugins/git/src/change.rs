@@ -91,6 +91,11 @@ pub(crate) fn commit(repository: &Repository, message: &str) -> Result<Oid> {
     let tree = index.write_tree_to(repository).map_err(told)?;
     let parent = head(repository)?;
     let merged = merged(repository)?;
+    if !merged.is_empty() && repository.path().join("MERGE_AUTOSTASH").exists() {
+        return Err(Error::new(
+            "this merge has put changes aside (--autostash) that come back when git itself ends it: run git commit",
+        ));
+    }
     let is_same = parent.as_ref().map_or_else(|| index.is_empty(), |parent| parent.tree_id() == tree);
     if is_same && merged.is_empty() {
         return Err(Error::new(
@@ -110,7 +115,7 @@ pub(crate) fn commit(repository: &Repository, message: &str) -> Result<Oid> {
     let parents: Vec<_> = parent.iter().chain(&merged).collect();
     let id = repository.commit(Some("HEAD"), &author, &author, &message, &tree, &parents).map_err(told)?;
     // The merge is over. What else is under way, such as a rebase, goes on.
-    for name in ["MERGE_HEAD", "MERGE_MODE", "MERGE_MSG"] {
+    for name in ["MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "AUTO_MERGE"] {
         let _ = std::fs::remove_file(repository.path().join(name));
     }
     Ok(id)

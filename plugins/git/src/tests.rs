@@ -169,6 +169,22 @@ fn the_status_knows_what_a_branch_follows_and_what_is_merged() {
 }
 
 #[test]
+fn a_merge_that_has_put_changes_aside_is_left_to_git() {
+    let yard = Yard::new();
+    yard.git(&["checkout", "--quiet", "-b", "theirs"]);
+    yard.write("theirs.txt", "theirs\n");
+    yard.commit("theirs", 4);
+    yard.git(&["checkout", "--quiet", "main"]);
+    yard.write("a.txt", "not committed\n");
+    yard.git(&["merge", "--quiet", "--no-ff", "--no-commit", "--autostash", "theirs"]);
+    assert!(yard.path(".git/MERGE_AUTOSTASH").is_file());
+    let refused = yard.fails("git_commit", json!({"message": "m"}));
+    assert!(refused.ends_with("run git commit"), "{refused}");
+    yard.git(&["commit", "--quiet", "--no-edit"]);
+    assert_eq!(fs::read_to_string(yard.path("a.txt")).unwrap(), "not committed\n");
+}
+
+#[test]
 fn every_kind_of_conflict_is_told() {
     let yard = Yard::new();
     for name in ["theirs-gone", "ours-gone", "both"] {

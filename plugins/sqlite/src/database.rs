@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) max_rows: usize,
     /// How long it may take.
     pub(crate) max_time: Duration,
+    /// Bytes that the database may grow to.
+    pub(crate) max_bytes: u64,
 }
 
 /// The rows of a query.
@@ -116,8 +118,12 @@ impl Database {
         let writer = if read_only {
             None
         } else {
+            // How a database is kept that is somebody else's is theirs to say.
+            let is_own = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
             let writer = connect(path, read_write, limits)?;
-            writer.pragma_update(None, "journal_mode", "wal")?;
+            if is_own {
+                writer.pragma_update(None, "journal_mode", "wal")?;
+            }
             Some(Arc::new(Mutex::new(writer)))
         };
         let reader = connect(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY, limits)?;
@@ -319,5 +325,9 @@ fn connect(path: impl AsRef<Path>, flags: OpenFlags, limits: Limits) -> Result<C
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN_BYTES)?;
+    let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let max_pages = (limits.max_bytes / u64::from(page_bytes.max(1))).clamp(1, u64::from(u32::MAX) - 1);
+    // It answers with what holds from now on.
+    connection.query_row(&format!("PRAGMA max_page_count = {max_pages}"), [], |_| Ok(()))?;
     Ok(connection)
 }

@@ -37,6 +37,13 @@ pub struct Config {
     /// Milliseconds that one statement may take. Default: 10000.
     #[serde(default = "default_time")]
     max_time_ms: u64,
+    /// Mebibytes that the database may grow to. One that is larger already does not grow. Default: 1024.
+    #[serde(default = "default_size")]
+    max_mebibytes: u32,
+}
+
+fn default_size() -> u32 {
+    1024
 }
 
 fn default_rows() -> usize {
@@ -61,7 +68,11 @@ pub struct Changed {
 impl Sqlite {
     #[start]
     fn start(config: Config, host: Host) -> Result<Self> {
-        let limits = Limits { max_rows: config.max_rows, max_time: Duration::from_millis(config.max_time_ms) };
+        let limits = Limits {
+            max_rows: config.max_rows,
+            max_time: Duration::from_millis(config.max_time_ms),
+            max_bytes: u64::from(config.max_mebibytes) << 20,
+        };
         let database = Database::open(config.path.as_deref(), config.read_only, limits)?;
         Ok(Self { database, insights: Mutex::default(), host })
     }

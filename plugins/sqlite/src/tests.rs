@@ -124,6 +124,35 @@ fn a_read_only_database_cannot_be_changed() {
 }
 
 #[test]
+fn a_database_does_not_outgrow_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [Value::Null, json!(folder.path().join("birds.db"))] {
+        let kit = filled(json!({"path": path, "max_mebibytes": 2}));
+        let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)";
+        let fill = format!("{numbers} INSERT INTO birds (raw) SELECT zeroblob(100000) FROM n");
+        assert_eq!(run(&kit, "write_query", json!({"query": fill})), Err("database or disk is full".to_owned()));
+        let kept = run(&kit, "read_query", json!({"query": "SELECT count(*) FROM birds"})).unwrap();
+        assert_eq!(kept["rows"], json!([[2]]), "what does not fit is not there by half");
+    }
+}
+
+#[test]
+fn how_a_database_is_kept_is_its_owners_to_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (folder.path().join("own.db"), folder.path().join("other.db"));
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
+    for (path, kept) in [(own, "wal"), (other, "delete")] {
+        let kit = kit(json!({"path": path}));
+        run(&kit, "create_table", json!({"query": "CREATE TABLE birds (name)"})).unwrap();
+        let mode: String = rusqlite::Connection::open(&path)
+            .unwrap()
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, kept);
+    }
+}
+
+#[test]
 fn a_read_only_database_in_memory_is_refused() {
     let refused = Kit::start::<Sqlite>(json!({"read_only": true})).err().unwrap();
     assert!(refused.message().contains("name a 'path'"));
