@@ -177,6 +177,30 @@ fn what_a_user_does_meanwhile_stays() {
 }
 
 #[test]
+fn an_entry_that_was_there_before_is_there_again_and_its_copy_is_not_written_over() {
+    let user = User::new();
+    let path = user.path(".cursor/mcp.json");
+    let own = json!({"mcpServers": {"mcp-host": {"command": "/opt/mine", "args": ["-x"]}}});
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let before = serde_json::to_string_pretty(&own).unwrap();
+    fs::write(&path, &before).unwrap();
+    user.passes(&["install", "cursor", "--http"]);
+    // Somebody else changes something, and the host is installed anew.
+    let mut now = read(&path);
+    now["mcpServers"]["other"] = json!({"command": "/opt/other"});
+    fs::write(&path, serde_json::to_string_pretty(&now).unwrap()).unwrap();
+    user.passes(&["install", "cursor", "--http", "http://127.0.0.1:9/mcp"]);
+    let copy = user.path(".cursor/mcp.json.before-mcp-host");
+    assert_eq!(fs::read_to_string(&copy).unwrap(), before);
+    let last = user.path(".cursor/mcp.json.before-mcp-host-last");
+    assert_eq!(read(&last), now);
+    user.passes(&["remove", "cursor"]);
+    let servers = json!({"mcp-host": own["mcpServers"]["mcp-host"], "other": {"command": "/opt/other"}});
+    assert_eq!(read(&path)["mcpServers"], servers);
+    assert_eq!(fs::read_to_string(&copy).unwrap(), before, "what was there first is still known");
+}
+
+#[test]
 fn what_a_user_adds_to_the_entry_stays() {
     let user = User::new();
     user.passes(&["install", "cursor", "--http"]);
@@ -184,12 +208,14 @@ fn what_a_user_adds_to_the_entry_stays() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"url\":", "\"disabled\": true,\n      \"cwd\": \"/w\",\n      \"url\":")).unwrap();
     assert!(user.passes(&["install", "cursor", "--http"]).starts_with("nothing to change in "));
-    user.passes(&["install", "cursor"]);
+    let (code, _, told) = user.run(&["install", "cursor"]);
+    assert!(code != 0 && told.contains("a host without plugins: name a folder of them with --plugins-dir"), "{told}");
+    user.passes(&["install", "cursor", "--plugins-dir", user.0.path().to_str().unwrap()]);
     let entry = read(&path)["mcpServers"]["mcp-host"].clone();
     let program = artifact("mcp-host").canonicalize().unwrap();
     assert_eq!(
         entry,
-        json!({"disabled": true, "cwd": "/w", "command": program, "args": []}),
+        json!({"disabled": true, "cwd": "/w", "command": program, "args": ["--plugins-dir", user.0.path()]}),
         "and the address is gone"
     );
     let user = User::new();

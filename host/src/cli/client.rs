@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use crate::clients::{Change, Client, Os, Server, ServerName, System, apply, find};
+use crate::config::default_path;
 use crate::telemetry::chain;
 use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum};
@@ -94,7 +95,12 @@ fn started(folders: &[PathBuf], config: Option<&Path>) -> Result<Server, String>
         let whole = whole.map_err(|error| format!("{}: {error}", path.display()))?;
         whole.to_str().map(str::to_owned).ok_or_else(|| format!("{}: clients take no such name", whole.display()))
     };
-    let program = std::env::current_exe().map_err(|error| format!("this program's own file is not known: {error}"))?;
+    if folders.is_empty() && config.is_none() && !default_path().is_some_and(|file| file.is_file()) {
+        return Err("the client would start a host without plugins: name a folder of them with --plugins-dir, or a \
+                    configuration with --config"
+            .to_owned());
+    }
+    let program = own_program().map_err(|error| format!("this program's own file is not known: {error}"))?;
     let mut args = Vec::new();
     for folder in folders {
         args.extend(["--plugins-dir".to_owned(), absolute(folder)?]);
@@ -103,6 +109,24 @@ fn started(folders: &[PathBuf], config: Option<&Path>) -> Result<Server, String>
         args.extend(["--config".to_owned(), absolute(config)?]);
     }
     Ok(Server::Stdio { command: absolute(&program)?, args })
+}
+
+/// This program as it was called: where it was found by a link, the link stays when what it leads to is replaced.
+fn own_program() -> io::Result<PathBuf> {
+    let real = std::env::current_exe()?;
+    let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    let found = if called.components().count() > 1 {
+        std::path::absolute(&called).into_iter().collect()
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .filter(|folder| folder.is_absolute())
+            .map(|it| it.join(&called))
+            .collect::<Vec<_>>()
+    };
+    let is_own =
+        |file: &PathBuf| file.canonicalize().is_ok_and(|file| real.canonicalize().is_ok_and(|real| file == real));
+    Ok(found.into_iter().find(is_own).unwrap_or(real))
 }
 
 fn change(which: &Which, change: Change<'_>, done: &str, output: &mut Output) -> Result<(), String> {

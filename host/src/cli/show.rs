@@ -40,15 +40,15 @@ pub(super) fn list(app: &App, as_json: bool, output: &mut Output) -> io::Result<
         }));
     }
     for plugin in &plugins {
-        let version = plugin.version.as_deref().unwrap_or("-");
+        let version = visible(plugin.version.as_deref().unwrap_or("-"));
         let place = plugin.isolation.map_or_else(String::new, |isolation| format!(", {isolation}"));
         let tone = if plugin.state == "ready" { Tone::Good } else { Tone::Bad };
-        let (name, state) = (output.toned(Tone::Heading, &plugin.name), output.toned(tone, plugin.state));
+        let (name, state) = (output.toned(Tone::Heading, &visible(&plugin.name)), output.toned(tone, plugin.state));
         output.line(&format!("{name} {version} ({state}{place})"))?;
         let wanted = plugin.not_granted.iter().map(|want| format!("wants, and is not granted: {want}"));
         let loose = plugin.not_enforced.iter().map(|what| format!("not enforced: {what}"));
         for told in plugin.reason.iter().cloned().chain(wanted).chain(loose) {
-            output.line(&format!("  {told}"))?;
+            output.line(&format!("  {}", visible(&told)))?;
         }
         let mine = |place: &crate::registry::Place| *place.plugin == *plugin.name && plugin.state == "ready";
         let tools = snapshot.tools().iter().filter(|it| mine(&it.place));
@@ -62,7 +62,9 @@ pub(super) fn list(app: &App, as_json: bool, output: &mut Output) -> io::Result<
         let prompts = prompts.map(|it| row("prompt", &it.name, it.definition.description.as_deref()));
         output.rows(tools.chain(resources).chain(templates).chain(prompts))?;
     }
-    problems.iter().try_for_each(|problem| output.line(&format!("{} {problem}", output.toned(Tone::Bad, "problem:"))))
+    problems
+        .iter()
+        .try_for_each(|problem| output.line(&format!("{} {}", output.toned(Tone::Bad, "problem:"), visible(problem))))
 }
 
 fn row(kind: &str, name: &str, description: Option<&str>) -> [String; 3] {
@@ -80,10 +82,11 @@ pub(super) fn check(app: &App, as_json: bool, output: &mut Output) -> (io::Resul
         return (output.json(&told), healthy);
     }
     let told = plugins.iter().try_for_each(|plugin| {
-        let reason = plugin.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        output.line(&format!("{}: {}{reason}", plugin.name, plugin.state))
+        let reason = plugin.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", visible(reason)));
+        output.line(&format!("{}: {}{reason}", visible(&plugin.name), plugin.state))
     });
-    let told = told.and_then(|()| problems.iter().try_for_each(|problem| output.line(&format!("problem: {problem}"))));
+    let told = told
+        .and_then(|()| problems.iter().try_for_each(|problem| output.line(&format!("problem: {}", visible(problem)))));
     let verdict = if healthy { output.toned(Tone::Good, "ok") } else { output.toned(Tone::Bad, "not ok") };
     (told.and_then(|()| output.line(&verdict)), healthy)
 }

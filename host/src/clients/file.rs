@@ -44,10 +44,19 @@ pub struct Pending {
     pub after: Option<String>,
     /// What is in it then keeps the server from being used.
     pub objection: Option<String>,
-    /// Whether the change takes back exactly what was done once.
-    restores: bool,
-    /// Whether the copy that is there is of what was there first.
-    keeps_copy: bool,
+    /// What the change does to copies.
+    copies: Copies,
+}
+
+/// What is done about a copy of what was there.
+#[derive(Debug, PartialEq, Eq)]
+enum Copies {
+    /// One is made.
+    Make,
+    /// There is one already that `remove` goes back to.
+    Keep,
+    /// This one is gone back to, and needed no more.
+    Use(PathBuf),
 }
 
 /// Works a change out. A link is followed: the file that it leads to is the one that changes.
@@ -59,24 +68,33 @@ pub fn apply(client: Client, file: &Path, change: Change<'_>) -> Result<Pending,
     let before = read_text(&file)?;
     let text = before.as_deref().unwrap_or_default();
     let failed = |error| FileError::NotChanged(file.clone(), error);
-    let (mut restores, mut keeps_copy) = (false, false);
+    let mut copies = Copies::Make;
     let after = match change {
         Change::Install(name, server) => match install(client, text, name, server).map_err(failed)? {
             Edit::Unchanged => before.clone(),
             Edit::Changed(changed) => {
                 // What was there before the first time is what `remove` goes back to, and not what is there now.
-                keeps_copy = original(client, &file, text, name)?.is_some();
+                if original(client, &file, text, name)?.is_some() {
+                    copies = Copies::Keep;
+                }
                 Some(changed)
             }
         },
         Change::Remove(name) => match remove(client, text, name).map_err(failed)? {
             Edit::Unchanged => before.clone(),
             Edit::Changed(without) => match original(client, &file, text, name)? {
-                Some(original) => {
-                    restores = true;
+                Some((copy, original)) => {
+                    copies = Copies::Use(copy);
                     original
                 }
-                None => Some(without),
+                // An entry of that name that was there before is somebody's own.
+                None => Some(match own_entry(client, &file, name) {
+                    Some(entry) => match put(client, &without, name, &entry).map_err(failed)? {
+                        Edit::Changed(with) => with,
+                        Edit::Unchanged => without,
+                    },
+                    None => without,
+                }),
             },
         },
     };
@@ -84,7 +102,7 @@ pub fn apply(client: Client, file: &Path, change: Change<'_>) -> Result<Pending,
         (Some(text), Change::Install(name, _)) => client.objection(&read(client, text).map_err(failed)?, name),
         _ => None,
     };
-    Ok(Pending { file, before, after, objection, restores, keeps_copy })
+    Ok(Pending { file, before, after, objection, copies })
 }
 
 /// The file that a link leads to, even if that is not there yet.
@@ -99,8 +117,8 @@ fn followed(file: &Path) -> PathBuf {
 }
 
 /// What was in a file before a server was put in, if nothing has been changed since: then it comes back as it was. The inner
-/// nothing is a file that was not there.
-fn original(client: Client, file: &Path, text: &str, name: &ServerName) -> Result<Option<Option<String>>, FileError> {
+/// nothing is a file that was not there. With the copy that says so.
+fn original(client: Client, file: &Path, text: &str, name: &ServerName) -> Result<Option<Original>, FileError> {
     let failed = |error| FileError::NotChanged(file.to_owned(), error);
     let servers = find(client, text).map_err(failed)?;
     let Some(entry) = servers.into_iter().find(|found| found.name == name.as_str()).map(|found| found.entry) else {
@@ -111,11 +129,25 @@ fn original(client: Client, file: &Path, text: &str, name: &ServerName) -> Resul
         is_without && put(client, copy, name, entry).is_ok_and(|edit| edit == Edit::Changed(text.to_owned()))
     };
     // A copy that cannot be read is as good as none.
-    match read_text(&backup(file)).ok().flatten() {
-        Some(copy) if leads_here(&copy, &entry) => Ok(Some(Some(copy))),
-        None if leads_here("", &entry) => Ok(Some(None)),
-        _ => Ok(None),
+    let copies = [last_backup(file), backup(file)].map(|copy| (read_text(&copy).ok().flatten(), copy));
+    let is_first = copies.iter().all(|(text, _)| text.is_none());
+    for (copy, place) in copies {
+        match copy {
+            Some(copy) if leads_here(&copy, &entry) => return Ok(Some((place, Some(copy)))),
+            None if is_first && leads_here("", &entry) => return Ok(Some((place, None))),
+            _ => {}
+        }
     }
+    Ok(None)
+}
+
+/// A copy, and what is in it.
+type Original = (PathBuf, Option<String>);
+
+/// The entry of a name that was there before a server was put in.
+fn own_entry(client: Client, file: &Path, name: &ServerName) -> Option<Value> {
+    let copy = read_text(&backup(file)).ok().flatten()?;
+    find(client, &copy).ok()?.into_iter().find(|found| found.name == name.as_str()).map(|found| found.entry)
 }
 
 impl Pending {
@@ -149,11 +181,12 @@ impl Pending {
         if !self.is_change() {
             return Ok(None);
         }
-        let copy = backup(&self.file);
+        let first = backup(&self.file);
+        // What was there before the first change is not written over; what was there before the last one lies beside it.
+        let copy = if first.exists() { last_backup(&self.file) } else { first };
         let mut kept = None;
         if let Some(before) = &self.before
-            && !self.restores
-            && !self.keeps_copy
+            && self.copies == Copies::Make
         {
             let half = written(&copy, before, &self.file).map_err(|error| failed(&copy, error))?;
             half.persist(&copy).map_err(|error| failed(&copy, error.error))?;
@@ -170,9 +203,9 @@ impl Pending {
             Some(half) => drop(half.persist(&self.file).map_err(|error| failed(&self.file, error.error))?),
             None => fs::remove_file(&self.file).map_err(|error| failed(&self.file, error))?,
         }
-        if self.restores {
+        if let Copies::Use(copy) = &self.copies {
             // Nothing is left to go back to. Where it stays, it does no harm.
-            let _ = fs::remove_file(&copy);
+            let _ = fs::remove_file(copy);
         }
         Ok(kept)
     }
@@ -192,6 +225,13 @@ fn backup(file: &Path) -> PathBuf {
     let mut name: OsString = file.file_name().unwrap_or_default().to_owned();
     name.push(".before-mcp-host");
     file.with_file_name(name)
+}
+
+/// Where the copy of what was there before the last change lies.
+fn last_backup(file: &Path) -> PathBuf {
+    let mut name = backup(file).into_os_string();
+    name.push("-last");
+    name.into()
 }
 
 /// A text, written beside where it is to be put in one step. It may be read by whom `like` may be read by: there may be secrets

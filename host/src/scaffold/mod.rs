@@ -320,12 +320,13 @@ fn is_in_foreign_workspace(folder: &Path) -> bool {
     };
     let below = folder.strip_prefix(root).unwrap_or(&folder);
     let names = |key: &str| workspace.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
-    let has = |key: &str| {
-        let patterns = names(key);
-        let globs = patterns.iter().filter_map(|it| globset::Glob::new(it.as_str()?).ok());
-        globs.into_iter().any(|glob| glob.compile_matcher().is_match(below))
-    };
-    !has("members") && !has("exclude")
+    let (members, excluded) = (names("members"), names("exclude"));
+    // A star stands for one folder of a path there.
+    let glob = |it: &toml::Value| globset::GlobBuilder::new(it.as_str()?).literal_separator(true).build().ok();
+    let is_member = members.iter().filter_map(glob).any(|glob| glob.compile_matcher().is_match(below));
+    // Excluded are folders with all that is in them, and a star is a star.
+    let is_excluded = excluded.iter().filter_map(toml::Value::as_str).any(|it| below.starts_with(it));
+    !is_member && !is_excluded
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct Built {
     pub name: String,
     /// Whether there is a new library on the shelf.
     pub is_new: bool,
+    /// Where on the shelf it lies.
+    pub(super) place: PathBuf,
 }
 
 /// Why there is nothing new.
@@ -101,8 +103,9 @@ pub(super) fn build(group: &Group, shelf: &Path, shelved: &mut Shelved, profile:
                 let Some(library) = own.filter_map(library).next() else {
                     continue;
                 };
-                match shelve(library, shelf, shelved) {
-                    Ok(is_new) => report.built.push(Built { name: package.name.clone(), is_new }),
+                let place = shelf.join(library.file_name().unwrap_or_default());
+                match shelve(library, &place, shelved) {
+                    Ok(is_new) => report.built.push(Built { name: package.name.clone(), is_new, place }),
                     Err(source) => {
                         report.failed = Some(BuildError::Unshelved { library: library.to_owned(), source });
                     }
@@ -136,18 +139,17 @@ fn library(artifact: &Artifact) -> Option<&Path> {
 
 /// Puts a library onto the shelf, in one step; whether that changed anything. What cargo calls fresh may have been built by
 /// somebody else meanwhile, so what counts is the file.
-fn shelve(library: &Path, shelf: &Path, shelved: &mut Shelved) -> io::Result<bool> {
-    let place = shelf.join(library.file_name().unwrap_or_default());
+fn shelve(library: &Path, place: &Path, shelved: &mut Shelved) -> io::Result<bool> {
     let metadata = fs::metadata(library)?;
     let now = (library.to_owned(), metadata.len(), metadata.modified().ok());
-    if shelved.get(&place) == Some(&now) {
+    if shelved.get(place) == Some(&now) {
         return Ok(false);
     }
     // Not one of the names that are looked at.
-    let mut half = place.clone();
+    let mut half = place.to_owned();
     half.set_extension("half");
     fs::copy(library, &half)?;
-    fs::rename(&half, &place)?;
-    shelved.insert(place, now);
+    fs::rename(&half, place)?;
+    shelved.insert(place.to_owned(), now);
     Ok(true)
 }

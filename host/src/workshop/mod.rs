@@ -121,6 +121,12 @@ impl Workshop {
             whole.built.extend(report.built);
             whole.failed = whole.failed.or(report.failed);
         }
+        if whole.failed.is_none() {
+            // What nobody builds any more has another name now, or is gone.
+            self.shelved.retain(|place, _| {
+                whole.built.iter().any(|built| built.place == *place) || std::fs::remove_file(place).is_err()
+            });
+        }
         whole
     }
 
