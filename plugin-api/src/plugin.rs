@@ -17,7 +17,7 @@ use crate::visibility::{Kind, Visibility};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 
 /// A plugin. Written by `#[plugin]`; not meant to be written by hand.
@@ -57,6 +57,8 @@ pub fn decode_config<T: DeserializeOwned>(config: &[u8]) -> Result<T> {
 /// The functions of a plugin, by kind and name.
 pub struct Items<P> {
     tools: Vec<(ToolDefinition, Function<P>)>,
+    /// Where each tool is among them: a call costs the same however many there are.
+    tool_places: HashMap<String, usize>,
     resources: Vec<(ResourceDefinition, Function<P>)>,
     templates: Vec<(TemplateDefinition, UriTemplate, Function<P>)>,
     prompts: Vec<(PromptDefinition, Function<P>)>,
@@ -114,6 +116,7 @@ impl<P> Default for Items<P> {
     fn default() -> Self {
         Self {
             tools: Vec::new(),
+            tool_places: HashMap::new(),
             resources: Vec::new(),
             templates: Vec::new(),
             prompts: Vec::new(),
@@ -238,6 +241,7 @@ impl<P: Plugin> Items<P> {
 
     /// Adds a tool.
     pub fn tool(&mut self, tool: Tool, run: impl Fn(Invocation<'_, P>) -> Outcome + Send + Sync + 'static) {
+        self.tool_places.entry(tool.definition.name.clone()).or_insert(self.tools.len());
         self.tools.push((tool.definition, Box::new(run)));
     }
 
@@ -330,7 +334,7 @@ impl<P: Plugin> Items<P> {
     }
 
     pub(crate) fn run_tool(&self, call: Invocation<'_, P>) -> Outcome {
-        match self.tools.iter().find(|(tool, _)| tool.name == call.name) {
+        match self.tool_places.get(call.name).map(|place| &self.tools[*place]) {
             Some((_, run)) => run(call),
             None => not_found("tool", call.name),
         }

@@ -259,6 +259,8 @@ fn other_processes_need_a_grant() {
     assert_refused(&said(&mut client, "run", json!({"program": "/bin/echo"})));
     assert_refused(&said(&mut client, "become_program", json!({"program": "/bin/true"})));
     assert_refused(&said(&mut client, "signal_host", json!({})));
+    assert_refused(&said(&mut client, "hold_host_back", json!({})));
+    assert_refused(&said(&mut client, "own_for_host", json!({})));
 
     let (_host, mut client) = with_grants("subprocesses = [\"/bin/echo\"]").serve_stdio();
     client.initialize("2025-11-25");
@@ -392,6 +394,29 @@ fn a_tool_that_ends_its_process_again_and_again_is_out_and_its_siblings_stay() {
     }
     eventually("it to be out", || (tool(&mut client, "abort", json!({}))["error"]["code"] == -32602).then_some(()));
     assert_eq!(said(&mut client, "works", json!({})), "works");
+}
+
+#[test]
+fn a_tool_that_ends_its_process_with_others_in_it_is_out_too() {
+    let config = in_worker("villain") + "max_faults = 3\nretry_after = \"1h\"\n";
+    let (host, mut client) = Host::with(&["villain"]).config(&config).serve_both();
+    client.initialize("2025-11-25");
+    for round in 0..3 {
+        // Nobody knows which of the three it was: it counts against each.
+        for (id, tool) in [(7, "loop_blocking"), (8, "loop_inline")] {
+            client.send(&call(id, tool, json!({})));
+            let calls = || health(&host.http(), "villain").unwrap()["calls"] == id - 6;
+            eventually("the call", || calls().then_some(()));
+        }
+        client.send(&call(9, "abort", json!({})));
+        let mut ended: Vec<u64> = (0..3).map(|_| client.receive()["id"].as_u64().unwrap()).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, [7, 8, 9], "round {round}");
+        // What answers between two crashes is not what they are counted against.
+        assert_eq!(said(&mut client, "works", json!({})), "works");
+    }
+    let refused = |client: &mut Stdio, name| tool(client, name, json!({}))["error"]["code"] == -32602;
+    eventually("it to be out", || refused(&mut client, "abort").then_some(()));
 }
 
 #[test]

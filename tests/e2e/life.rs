@@ -81,6 +81,30 @@ fn a_plugin_is_swapped_under_load_in_a_worker() {
 }
 
 #[test]
+fn a_folder_that_takes_the_place_of_another_is_followed() {
+    let host = versioned("").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let (folder, other, old) = (host.folder().join("plugins"), host.folder().join("other"), host.folder().join("old"));
+    // As many as there are ways: another one is moved to where it was, or it is made anew.
+    fs::create_dir(&other).unwrap();
+    put_version(&other, 2);
+    fs::rename(&folder, &old).unwrap();
+    fs::rename(&other, &folder).unwrap();
+    // Meanwhile there may be none.
+    let told = || client.ask(&call(1, "version", json!({})))["result"]["content"][0]["text"].clone();
+    let serves = |number| move || (told() == version_text(number)).then_some(());
+    eventually("the second version", serves(2));
+    fs::remove_dir_all(&folder).unwrap();
+    eventually("its end", || health(&client, "versioned").is_none().then_some(()));
+    fs::create_dir(&folder).unwrap();
+    put_version(&folder, 3);
+    eventually("the third version", serves(3));
+    put_version(&folder, 4);
+    eventually("the fourth version", serves(4));
+}
+
+#[test]
 fn both_eras_hear_of_a_swap_once() {
     let host = versioned("").serve_http();
     let mut client = host.http();

@@ -7,15 +7,15 @@ use serde_json::Value;
 pub struct Crash {
     /// In words, for the client too.
     pub how: String,
-    /// No other call was in it, so this one has ended it.
-    pub was_alone: bool,
+    /// It counts against what was called. Of several calls of one thing that it ended, one does.
+    pub counts: bool,
 }
 
 impl Crash {
-    /// The process had ended before the call came to it, or with others in it.
+    /// The process had ended before the call came to it.
     #[must_use]
     pub fn beside(how: &str) -> Self {
-        Self { how: how.to_owned(), was_alone: false }
+        Self { how: how.to_owned(), counts: false }
     }
 }
 

@@ -7,6 +7,7 @@ mod deadline;
 mod failure;
 mod peer;
 mod principal;
+mod standing;
 mod teller;
 
 pub use deadline::{Deadline, Pause, Timeouts};
@@ -16,6 +17,7 @@ pub use peer::{
     Suspension, TaskOfCall,
 };
 pub use principal::Principal;
+pub use standing::Standing;
 pub use teller::Teller;
 
 use crate::protocol::{Ask, AskRequest, ClientProfile, TraceContext};
@@ -68,6 +70,8 @@ pub struct Call {
     pub cancel: CancellationToken,
     /// The client's side.
     pub peer: Arc<dyn Peer>,
+    /// Whether anybody waits for it, and whether it has returned.
+    pub standing: Standing,
     /// Values of steps that happen once, by key.
     once: Mutex<HashMap<String, Value>>,
     /// Steps that are being done.
@@ -85,6 +89,7 @@ impl Call {
             deadline,
             cancel,
             peer,
+            standing: Standing::default(),
             once: Mutex::default(),
             steps: Mutex::default(),
             personal: AtomicBool::new(false),
@@ -189,4 +194,41 @@ impl Call {
     pub fn record(&self, key: String, value: Value) {
         self.once.lock().insert(key, value);
     }
+}
+
+/// A call of a client of whom nothing comes, with five seconds, and a minute with all progress.
+#[cfg(test)]
+pub(crate) fn silent_call() -> Arc<Call> {
+    use std::time::Duration;
+
+    struct Silent(ClientProfile);
+
+    impl Peer for Silent {
+        fn client(&self) -> &ClientProfile {
+            &self.0
+        }
+
+        fn wants_progress(&self) -> bool {
+            false
+        }
+
+        fn progress(&self, _: Progress) {}
+
+        fn log(&self, _: LogMessage) {}
+
+        fn release(&self, _: Duration) {}
+
+        fn elicitation_done(&self, _: &str) {}
+
+        fn consult(&self, _: &str, _: Ask) -> Asked {
+            Asked::Suspended
+        }
+
+        fn ask(&self, _: &str, _: AskRequest) -> AskFuture<'_> {
+            Box::pin(async { Err(AskError::Gone) })
+        }
+    }
+
+    let deadline = Deadline::new(Duration::from_secs(5), Duration::from_secs(60));
+    Arc::new(Call::new(Arc::new(Silent(ClientProfile::default())), deadline, CancellationToken::new()))
 }

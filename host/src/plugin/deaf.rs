@@ -1,11 +1,10 @@
 //! Calls that nobody waits for any more, and that have not returned: each keeps its slot, and is accounted for here. Whoever gave
 //! it up, one is a fault that has not returned when the operator's time for it is over, or when its process is killed for it.
 
-use crate::call::CallId;
+use crate::call::{Call, CallId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,33 +27,23 @@ struct Fault {
     _timer: AbortOnDropHandle<()>,
 }
 
-/// Somebody waits for the call.
-const WAITED: u8 = 0;
-/// Nobody does any more.
-const DEAF: u8 = 1;
-/// It has returned.
-const OVER: u8 = 2;
-
 /// Whoever waits for a call. Dropped before the answer is there, it leaves the call deaf.
 pub(super) struct Waiting {
-    state: Arc<AtomicU8>,
+    call: Arc<Call>,
     calls: Arc<DeafCalls>,
-    call: CallId,
-}
-
-/// A call that has not returned. It has when this is dropped.
-pub(super) struct Unreturned {
-    state: Arc<AtomicU8>,
-    calls: Arc<DeafCalls>,
-    call: CallId,
 }
 
 impl DeafCalls {
-    /// A call begins: who waits for it, and what goes when it returns.
-    pub(super) fn begin(self: &Arc<Self>, call: CallId) -> (Waiting, Unreturned) {
-        let state = Arc::new(AtomicU8::new(WAITED));
-        let waiting = Waiting { state: Arc::clone(&state), calls: Arc::clone(self), call };
-        (waiting, Unreturned { state, calls: Arc::clone(self), call })
+    /// Somebody waits for the call.
+    pub(super) fn wait_for(self: &Arc<Self>, call: &Arc<Call>) -> Waiting {
+        Waiting { call: Arc::clone(call), calls: Arc::clone(self) }
+    }
+
+    /// The call has returned.
+    pub(super) fn returned(&self, call: &Call) {
+        if call.standing.end() {
+            self.forget(call.id);
+        }
     }
 
     /// How many there are, and for how long the oldest is deaf.
@@ -63,7 +52,7 @@ impl DeafCalls {
         (calls.len(), calls.values().map(|deaf| deaf.since).min().map(|oldest| oldest.elapsed()))
     }
 
-    /// Has a deaf call found at fault when it has not returned and no time is `left`, or when [`Unreturned::is_at_fault`] says so;
+    /// Has a deaf call found at fault when it has not returned and no time is `left`, or when [`DeafCalls::judge`] is asked to before;
     /// `count` counts it. `left` is asked again when what it said is over: progress gives a call more time. Nothing where it has
     /// returned. To be called on a runtime.
     pub(super) fn judge_later(
@@ -93,7 +82,8 @@ impl DeafCalls {
         drop(gone);
     }
 
-    fn judge(&self, call: CallId) {
+    /// The call is not waited for any longer that it returns: a fault, where it was to be found at fault later.
+    pub(super) fn judge(&self, call: CallId) {
         let fault = self.calls.lock().get_mut(&call).and_then(|deaf| deaf.fault.take());
         if let Some(fault) = fault {
             (fault.count)();
@@ -101,31 +91,16 @@ impl DeafCalls {
     }
 }
 
-impl Unreturned {
-    /// It is not waited for any longer that it returns: a fault.
-    pub(super) fn is_at_fault(&self) {
-        self.calls.judge(self.call);
-    }
-}
-
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.state.load(Ordering::Acquire) == OVER {
+        let Self { call, calls } = self;
+        if call.standing.is_over() {
             return;
         }
         // In this order, so that a call that returns meanwhile is taken out by one of the two.
-        self.calls.calls.lock().insert(self.call, Deaf { since: Instant::now(), fault: None });
-        let deaf = self.state.compare_exchange(WAITED, DEAF, Ordering::AcqRel, Ordering::Acquire);
-        if deaf.is_err() {
-            self.calls.forget(self.call);
-        }
-    }
-}
-
-impl Drop for Unreturned {
-    fn drop(&mut self) {
-        if self.state.swap(OVER, Ordering::AcqRel) == DEAF {
-            self.calls.forget(self.call);
+        calls.calls.lock().insert(call.id, Deaf { since: Instant::now(), fault: None });
+        if !call.standing.leave() {
+            calls.forget(call.id);
         }
     }
 }
@@ -133,17 +108,19 @@ impl Drop for Unreturned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Deadline;
+    use crate::call::silent_call;
+    use std::sync::atomic::{AtomicU8, Ordering};
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_deaf_from_when_nobody_waits_until_it_returns() {
         let calls = Arc::new(DeafCalls::default());
-        let (waiting, unreturned) = calls.begin(CallId::next());
+        let call = silent_call();
+        let waiting = calls.wait_for(&call);
         assert_eq!(calls.count(), (0, None));
         drop(waiting);
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(calls.count(), (1, Some(Duration::from_secs(3))));
-        drop(unreturned);
+        calls.returned(&call);
         assert_eq!(calls.count(), (0, None));
     }
 
@@ -157,23 +134,20 @@ mod tests {
             }
         };
         let faults_now = || faults.load(Ordering::Relaxed);
-        let deadline = Arc::new(Deadline::new(Duration::from_secs(5), Duration::from_secs(60)));
-        let mut all = Vec::new();
-        for _ in 0..3 {
-            let call = CallId::next();
-            let (waiting, unreturned) = calls.begin(call);
-            calls.judge_later(call, || panic!("somebody waits for it"), || panic!("somebody waits for it"));
+        let all: Vec<_> = (0..3).map(|_| silent_call()).collect();
+        for call in &all {
+            let waiting = calls.wait_for(call);
+            calls.judge_later(call.id, || panic!("somebody waits for it"), || panic!("somebody waits for it"));
             drop(waiting);
-            let deadline = Arc::clone(&deadline);
-            calls.judge_later(call, move || deadline.not_due_for(), count());
-            all.push(unreturned);
+            let of_call = Arc::clone(call);
+            calls.judge_later(call.id, move || of_call.deadline.not_due_for(), count());
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
         // There is progress; one returns, and one is known to go on for ever.
-        deadline.progress(1.0);
-        drop(all.remove(1));
-        all[1].is_at_fault();
-        all[1].is_at_fault();
+        all.iter().for_each(|call| call.deadline.progress(1.0));
+        calls.returned(&all[1]);
+        calls.judge(all[2].id);
+        calls.judge(all[2].id);
         assert_eq!(faults_now(), 1);
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(faults_now(), 1);
@@ -184,8 +158,9 @@ mod tests {
     #[test]
     fn a_call_that_has_returned_is_not_deaf() {
         let calls = Arc::new(DeafCalls::default());
-        let (waiting, unreturned) = calls.begin(CallId::next());
-        drop(unreturned);
+        let call = silent_call();
+        let waiting = calls.wait_for(&call);
+        calls.returned(&call);
         drop(waiting);
         assert_eq!(calls.count(), (0, None));
     }

@@ -3,7 +3,7 @@
 //!
 //! The lock file keeps the definitions with their digests, so that a change can be shown and not only told.
 
-use mcp_plugin_api::manifest::{Manifest, ToolDefinition};
+use mcp_plugin_api::manifest::{Manifest, PromptDefinition, ResourceDefinition, TemplateDefinition, ToolDefinition};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -272,11 +272,23 @@ fn is_hidden(character: char) -> bool {
         | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The tools of a manifest whose words have hidden characters, each with the first of them.
+/// What of a manifest has hidden characters in its words: its kind and its name, as people see it, and the first character.
 #[must_use]
 pub(super) fn hidden_characters(manifest: &Manifest) -> Vec<(String, char)> {
-    let first = |tool: &ToolDefinition| first_hidden(&definition(tool));
-    manifest.tools.iter().filter_map(|tool| Some((tool.name.clone(), first(tool)?))).collect()
+    let first = |kind: &str, name: &str, told: Option<Value>| {
+        Some((format!("{kind} '{}'", visible(name)), first_hidden(&told?)?))
+    };
+    let tools = manifest.tools.iter().map(|tool| first("tool", &tool.name, Some(definition(tool))));
+    let of_resource = |it: &ResourceDefinition| first("resource", &it.uri, serde_json::to_value(it).ok());
+    let of_template = |it: &TemplateDefinition| first("template", &it.uri_template, serde_json::to_value(it).ok());
+    let of_prompt = |it: &PromptDefinition| first("prompt", &it.name, serde_json::to_value(it).ok());
+    let instructions = manifest.instructions.as_ref().map(|words| Value::String(words.clone()));
+    let all = tools
+        .chain(manifest.resources.iter().map(of_resource))
+        .chain(manifest.templates.iter().map(of_template))
+        .chain(manifest.prompts.iter().map(of_prompt))
+        .chain([instructions.and_then(|words| Some(("the instructions".to_owned(), first_hidden(&words)?)))]);
+    all.flatten().collect()
 }
 
 fn first_hidden(value: &Value) -> Option<char> {
@@ -351,6 +363,11 @@ mod tests {
     fn hidden_characters_are_found_in_schemas_too() {
         let hidden = json!({"type": "object", "properties": {"a": {"description": "x\u{200b}y"}}});
         assert_eq!(hidden_characters(&manifest("Fine. \u{1f468}\u{200d}\u{1f469}", &json!({}))), []);
-        assert_eq!(hidden_characters(&manifest("Fine.", &hidden)), [("greet".to_owned(), '\u{200b}')]);
+        assert_eq!(hidden_characters(&manifest("Fine.", &hidden)), [("tool 'greet'".to_owned(), '\u{200b}')]);
+        let prompt = json!({"tools": [], "instructions": "Be\u{202e}ware.", "prompts": [{"name": "p\u{200b}", "description": "."}]});
+        assert_eq!(
+            hidden_characters(&serde_json::from_value(prompt).unwrap()),
+            [("prompt 'p<U+200B>'".to_owned(), '\u{200b}'), ("the instructions".to_owned(), '\u{202e}')]
+        );
     }
 }

@@ -96,6 +96,9 @@ pub enum InspectError {
          with isolation = \"worker\""
     )]
     PanicAborts,
+    /// It is larger than a library is: a file that only says that it has so many bytes would take all memory.
+    #[error("it has more than {MAX_LIBRARY_BYTES} bytes")]
+    TooLarge,
     /// It does not export what a plugin must.
     #[error("it lacks the symbol '{symbol}'")]
     MissingSymbol {
@@ -112,7 +115,7 @@ pub enum InspectError {
 /// # Blocking
 /// Reads the whole file.
 pub fn inspect(candidate: Candidate) -> Result<Inspected, InspectError> {
-    let bytes = std::fs::read(&candidate.path).map_err(InspectError::Unreadable)?;
+    let bytes = read(&candidate.path)?;
     let metadata = inspect_bytes(&bytes)?;
     metadata::check(&metadata)?;
     check_machine(&bytes)?;
@@ -124,8 +127,28 @@ pub fn inspect(candidate: Candidate) -> Result<Inspected, InspectError> {
 /// # Errors
 /// See [`InspectError`]; whether it fits this host is not judged.
 pub fn inspect_file(path: &Path) -> Result<(Metadata, Digest), InspectError> {
-    let bytes = std::fs::read(path).map_err(InspectError::Unreadable)?;
+    let bytes = read(path)?;
     Ok((inspect_bytes(&bytes)?, Digest::of(&bytes)))
+}
+
+/// No library has more.
+const MAX_LIBRARY_BYTES: u64 = 1 << 30;
+
+/// Reads a file that may be a library, if it is no larger than any is.
+fn read(path: &Path) -> Result<Vec<u8>, InspectError> {
+    use std::io::Read as _;
+    let file = std::fs::File::open(path).map_err(InspectError::Unreadable)?;
+    let size = file.metadata().map_err(InspectError::Unreadable)?.len();
+    if size > MAX_LIBRARY_BYTES {
+        return Err(InspectError::TooLarge);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    // It may grow while it is read.
+    file.take(MAX_LIBRARY_BYTES + 1).read_to_end(&mut bytes).map_err(InspectError::Unreadable)?;
+    if bytes.len() as u64 > MAX_LIBRARY_BYTES {
+        return Err(InspectError::TooLarge);
+    }
+    Ok(bytes)
 }
 
 /// Reads the metadata of a plugin for any system out of its bytes.

@@ -2,9 +2,8 @@
 
 use super::breaker::Breaker;
 use super::confine::Enforcement;
-use super::deaf::DeafCalls;
-use super::ffi::{Plugin, PluginAnswer};
-use super::lent::{OwnCall, OwnHost};
+use super::ffi::{Gauge, Plugin, PluginAnswer};
+use super::lent::{Lender, OwnCall, OwnHost};
 use super::news::{NewsSender, PluginEvent};
 use super::stage::Staged;
 use super::worker::Pool;
@@ -20,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 /// Bounds of one plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +32,11 @@ pub struct Instance {
     name: Arc<str>,
     version: Arc<str>,
     body: Body,
-    host: OwnHost,
-    runtime: Handle,
-    calls: InFlight,
-    deaf: Arc<DeafCalls>,
+    lender: Arc<Lender>,
     faults: Arc<Faults>,
     manifest: RwLock<Arc<Manifest>>,
     stopped: AtomicBool,
+    gauge: Gauge,
 }
 
 /// Where the plugin's code runs.
@@ -78,13 +74,16 @@ impl Instance {
             name: staged.metadata.name.as_str().into(),
             version: staged.metadata.version.as_str().into(),
             manifest: RwLock::new(Arc::new(serde_json::from_slice(offers)?)),
-            calls: InFlight::new(limits.max_calls),
-            deaf: Arc::default(),
+            lender: Arc::new(Lender {
+                host,
+                runtime: Handle::current(),
+                calls: InFlight::new(limits.max_calls),
+                deaf: Arc::default(),
+            }),
             stopped: AtomicBool::new(false),
             body,
-            host,
+            gauge: Gauge::start(),
             faults: Arc::new(Faults { breaker, news }),
-            runtime: Handle::current(),
         })
     }
 
@@ -97,13 +96,13 @@ impl Instance {
     /// Calls that are under way, those that nobody waits for any more included.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.calls.count()
+        self.lender.calls.count()
     }
 
     /// Calls that nobody waits for any more, and for how long the oldest of them has been so.
     #[must_use]
     pub fn deaf_calls(&self) -> (usize, Option<Duration>) {
-        self.deaf.count()
+        self.lender.deaf.count()
     }
 
     /// What its processes have given up; nothing in this process.
@@ -199,7 +198,7 @@ impl Faults {
     fn judge(&self, part: &str, outcome: &Result<Vec<u8>, Failure>) {
         match outcome {
             Err(Failure::Panicked(_)) => self.failed(part, "it panicked"),
-            Err(Failure::Crashed(crash)) if crash.was_alone => self.failed(part, "its process ended"),
+            Err(Failure::Crashed(crash)) if crash.counts => self.failed(part, "its process ended"),
             // Says nothing of this part of the plugin.
             Err(Failure::Crashed(_) | Failure::Busy | Failure::Stopped | Failure::Cancelled) => {}
             _ => self.breaker.answered(part),
@@ -220,11 +219,10 @@ impl Callee for Instance {
         if self.stopped.load(Ordering::Acquire) {
             return Answer::Ready(Err(Failure::Stopped));
         }
-        let Some(permit) = self.calls.enter() else {
+        let Some(slot) = InFlight::enter(&self.lender) else {
             return Answer::Ready(Err(Failure::Busy));
         };
-        let (waiting, unreturned) = self.deaf.begin(call.id);
-        let lent = OwnCall::new(Arc::clone(call), self.host.clone(), self.runtime.clone(), (permit, unreturned));
+        let lent = OwnCall::new(Arc::clone(call), slot);
         let op = match operation {
             Operation::Tool => op::TOOL,
             Operation::Resource => op::RESOURCE,
@@ -236,11 +234,10 @@ impl Callee for Instance {
         let pending = match &self.body {
             Body::Worker(pool) => pool.call(op, name, payload, lent),
             Body::InProcess(plugin) => {
-                let began = Instant::now();
+                let began = self.gauge.read();
                 match plugin.call(op, name, payload, lent) {
                     PluginAnswer::Ready(reply) => {
-                        let took = began.elapsed();
-                        if took > INLINE_WARNING {
+                        if let Some(took) = self.gauge.longer_since(began, INLINE_WARNING) {
                             tracing::warn!(plugin = %self.name, name, ?took, "it held a thread of the host");
                         }
                         let outcome = reply.map_err(failure_of);
@@ -255,10 +252,10 @@ impl Callee for Instance {
             part: part.to_owned(),
             call: Arc::clone(call),
             faults: Arc::clone(&self.faults),
-            deaf: Arc::clone(&self.deaf),
-            runtime: self.runtime.clone(),
+            lender: Arc::clone(&self.lender),
             is_open: true,
         };
+        let waiting = self.lender.deaf.wait_for(call);
         Answer::Pending(Box::pin(async move {
             // The reply's future goes first, so that a call that heeds that is never deaf.
             let _waiting = waiting;
@@ -276,8 +273,7 @@ struct Judged {
     part: String,
     call: Arc<Call>,
     faults: Arc<Faults>,
-    deaf: Arc<DeafCalls>,
-    runtime: Handle,
+    lender: Arc<Lender>,
     is_open: bool,
 }
 
@@ -297,9 +293,9 @@ impl Drop for Judged {
             return self.faults.failed(&self.part, "it did not answer in time");
         }
         let (part, faults, call) = (std::mem::take(&mut self.part), Arc::clone(&self.faults), Arc::clone(&self.call));
-        let _entered = self.runtime.enter();
+        let _entered = self.lender.runtime.enter();
         let count = move || faults.failed(&part, "it did not end when it was given up");
-        self.deaf.judge_later(self.call.id, move || call.deadline.not_due_for(), count);
+        self.lender.deaf.judge_later(self.call.id, move || call.deadline.not_due_for(), count);
     }
 }
 

@@ -97,7 +97,7 @@ impl Life {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => break,
-                order = self.orders.recv() => match order {
+                order = self.orders.recv() => match order.map(|order| self.newest(order)) {
                     Some(Order::Serve { plugin, config, problem, is_asked, done }) => {
                         if is_asked {
                             self.refused = None;
@@ -117,6 +117,17 @@ impl Life {
             }
         }
         while self.retiring.join_next().await.is_some() {}
+    }
+
+    /// The newest of the orders that wait. Those before it are not carried out any more; that somebody has asked stays.
+    fn newest(&mut self, mut order: Order) -> Order {
+        while let Ok(mut newer) = self.orders.try_recv() {
+            if let (Order::Serve { is_asked: before, .. }, Order::Serve { is_asked, .. }) = (&order, &mut newer) {
+                *is_asked |= before;
+            }
+            order = newer;
+        }
+        order
     }
 
     /// Serves a file, unless it is served already.
@@ -154,10 +165,19 @@ impl Life {
             loaded_with.confinement = Confinement::None;
         }
         let (staged, signature) = (Arc::clone(&plugin.staged), plugin.signature.clone());
-        let loaded = tokio::select! {
-            biased;
-            () = stopping.cancelled() => Err(LoadError::Stopping),
-            loaded = self.shared.loader.load(staged, signature, &loaded_with, isolation) => loaded,
+        let shared = Arc::clone(&self.shared);
+        let loading = shared.loader.load(staged, signature, &loaded_with, isolation);
+        let mut loading = std::pin::pin!(loading);
+        // What is served meanwhile is heard, and tried again when its time has come.
+        let loaded = loop {
+            let look = self.serving.as_ref().and_then(|serving| serving.look);
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break Err(LoadError::Stopping),
+                loaded = &mut loading => break loaded,
+                event = next_event(&mut self.serving) => self.hear(event).await,
+                () = until(look) => self.look(),
+            }
         };
         match loaded {
             Ok((instance, news)) => {
@@ -221,12 +241,7 @@ impl Life {
     /// Serves a generation from now on, and ends the one before when its calls have ended.
     fn swap(&mut self, mut report: PluginReport, loaded: Loaded) {
         let Loaded { staged, signature, config, isolation, instance, news } = loaded;
-        for (tool, character) in definitions::hidden_characters(&instance.manifest()) {
-            let code = u32::from(character);
-            let note = format!("the words of tool '{tool}' have a character that people do not see: U+{code:04X}");
-            tracing::warn!(plugin = self.name, "{note}");
-            report.notes.push(note);
-        }
+        report.notes = self.hidden_characters(&instance);
         self.generation += 1;
         tracing::info!(
             plugin = self.name, version = staged.metadata.version, generation = self.generation, ?isolation,
@@ -248,6 +263,17 @@ impl Life {
         if let Some(before) = before {
             self.retire(before);
         }
+    }
+
+    /// What the words of a plugin have that people do not see, told to the operator.
+    fn hidden_characters(&self, instance: &Instance) -> Vec<String> {
+        let tell = |(what, character): (String, char)| {
+            let note =
+                format!("the words of {what} have a character that people do not see: U+{:04X}", u32::from(character));
+            tracing::warn!(plugin = self.name, "{note}");
+            note
+        };
+        definitions::hidden_characters(&instance.manifest()).into_iter().map(tell).collect()
     }
 
     fn refuse(&mut self, mut report: PluginReport, error: &LoadError) {
@@ -276,10 +302,22 @@ impl Life {
 
     /// Ends a generation when nobody can call it and its calls have ended.
     fn retire(&mut self, serving: Serving) {
-        let Serving { instance, staged, .. } = serving;
+        let Serving { instance, staged, mut news, .. } = serving;
         let shared = Arc::clone(&self.shared);
         self.retiring.spawn(async move {
-            drain(&instance, &shared).await;
+            // Its calls go on, and what they have changed is told.
+            let telling = async {
+                while let Some(event) = news.next().await {
+                    if let PluginEvent::ResourceUpdated(uri) = event {
+                        shared.registry.events().announce(Change::Resource(uri));
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = drain(&instance, &shared) => {}
+                () = telling => {}
+            }
             instance.stop(STOP_GRACE).await;
             staged
         });
@@ -323,6 +361,8 @@ impl Life {
             PluginEvent::ManifestChanged => {
                 if let Some(serving) = &self.serving {
                     serving.instance.refresh(self.shared.loader.start_timeout).await;
+                    let notes = self.hidden_characters(&serving.instance);
+                    self.shared.board.change(&self.name, |report| report.notes = notes);
                     self.shared.publish();
                 }
             }

@@ -70,7 +70,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// Whether it may be otherwise the next time, with the same file and configuration: a verdict may be cleared, a machine
-    /// may have room again.
+    /// may have room again. What hung is tried again only when somebody asks: each try costs a thread and an image.
     pub(super) fn may_pass(&self) -> bool {
         use WorkerError::{NotConfined, Spawn, TimedOut};
         matches!(
@@ -78,7 +78,7 @@ impl LoadError {
             Self::Quarantined { .. }
                 | Self::Stopping
                 | Self::Stage(_)
-                | Self::Blocking(_)
+                | Self::Blocking(BlockingError::NoThread(_))
                 | Self::StandardOutput(_)
                 | Self::Worker(Spawn(_) | TimedOut(_) | NotConfined(_))
         )
@@ -208,7 +208,11 @@ impl Loader {
             // Says nothing of the file.
             Err(error) => return Err(error.into()),
         };
-        if let Err(error) = self.verdicts.keep(digest, &metadata.name, verdict.clone()) {
+        let (verdicts, digest, name, kept) = (self.verdicts.clone(), *digest, metadata.name.clone(), verdict.clone());
+        // Another host may hold the book.
+        let keeping = Blocking { name: "plugin-verdict", deadline: self.start_timeout };
+        let kept = keeping.run(move || verdicts.keep(&digest, &name, kept)).await;
+        if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             tracing::warn!(plugin = metadata.name, %error, "its verdict is not kept: it is probed again at the next start");
         }
         match verdict {

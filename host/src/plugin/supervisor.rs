@@ -148,6 +148,10 @@ impl Supervisor {
                 // A file that is written all the time holds nobody else up.
                 () = changed(watch.as_ref(), Watch::plugins_changed) => next = next.or(soon),
                 () = until(next) => {
+                    if watch.as_ref().is_some_and(Watch::is_stale) {
+                        // Before it is looked, so that what comes meanwhile is heard of.
+                        watch = self.watch(config_file.clone());
+                    }
                     let (_, is_unsettled) = self.scan(When::Settled).await;
                     next = self.shared.config().settle.filter(|_| is_unsettled).map(|settle| Instant::now() + settle);
                 }

@@ -1,24 +1,25 @@
 //! Counted work with a bound.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts work that is under way, up to a bound. Cheap to clone.
-#[derive(Debug, Clone)]
+/// Counts work that is under way, up to a bound. It may be part of what the work needs anyway: see [`InFlight::enter`].
+#[derive(Debug)]
 pub struct InFlight {
-    count: Arc<AtomicUsize>,
+    count: AtomicUsize,
     max: usize,
 }
 
-/// A piece of counted work; it ends when this is dropped.
+/// A piece of counted work; it ends when this is dropped. It leads to what its count is part of.
 #[derive(Debug)]
-pub struct InFlightGuard(Arc<AtomicUsize>);
+pub struct InFlightGuard<O: AsRef<InFlight> = InFlight>(Arc<O>);
 
 impl InFlight {
     /// At most `max` pieces at a time.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { count: Arc::default(), max }
+        Self { count: AtomicUsize::new(0), max }
     }
 
     /// How many there are now.
@@ -27,19 +28,33 @@ impl InFlight {
         self.count.load(Ordering::Acquire)
     }
 
-    /// One more, unless the bound is reached.
+    /// One more, unless the bound is reached. The owner of the count stays as long as the work.
     #[must_use]
-    pub fn enter(&self) -> Option<InFlightGuard> {
-        let entered = self
-            .count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < self.max).then_some(count + 1));
-        entered.ok().map(|_| InFlightGuard(Arc::clone(&self.count)))
+    pub fn enter<O: AsRef<Self>>(owner: &Arc<O>) -> Option<InFlightGuard<O>> {
+        let Self { count, max } = (**owner).as_ref();
+        let entered =
+            count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < *max).then_some(count + 1));
+        entered.ok().map(|_| InFlightGuard(Arc::clone(owner)))
     }
 }
 
-impl Drop for InFlightGuard {
+impl AsRef<Self> for InFlight {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl<O: AsRef<InFlight>> Deref for InFlightGuard<O> {
+    type Target = O;
+
+    fn deref(&self) -> &O {
+        &self.0
+    }
+}
+
+impl<O: AsRef<InFlight>> Drop for InFlightGuard<O> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        (*self.0).as_ref().count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -49,13 +64,13 @@ mod tests {
 
     #[test]
     fn the_bound_is_kept_and_ended_work_makes_room() {
-        let calls = InFlight::new(2);
-        let first = calls.enter();
-        let second = calls.enter();
+        let calls = Arc::new(InFlight::new(2));
+        let first = InFlight::enter(&calls);
+        let second = InFlight::enter(&calls);
         assert!(first.is_some() && second.is_some());
-        assert!(calls.enter().is_none());
+        assert!(InFlight::enter(&calls).is_none());
         drop(first);
         assert_eq!(calls.count(), 1);
-        assert!(calls.enter().is_some());
+        assert!(InFlight::enter(&calls).is_some());
     }
 }

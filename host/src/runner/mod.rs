@@ -47,7 +47,7 @@ pub struct Runner {
     drain: Drain,
     turns: Arc<Semaphore>,
     /// All that were begun here and have not ended.
-    begun: InFlight,
+    begun: Arc<InFlight>,
     /// How the clients of running tasks hear of them.
     tellers: Mutex<HashMap<TaskId, Arc<Teller>>>,
 }
@@ -73,7 +73,7 @@ impl Runner {
             clock,
             drain,
             turns,
-            begun: InFlight::new(usize::MAX),
+            begun: Arc::new(InFlight::new(usize::MAX)),
             tellers: Mutex::default(),
         })
     }

@@ -4,7 +4,7 @@ use super::Runner;
 use crate::call::{AskError, Asked, Call, Deadline, Peer};
 use crate::dispatch::{Beginning, Incoming, Outcome as Dispatched, Resolution, TaskWish};
 use crate::protocol::{Ask, Fault, Method, Owner, RequestMeta, TaskForm, tool_error};
-use crate::rt::{Phase, Turn};
+use crate::rt::{InFlight, Phase, Turn};
 use crate::task::{Left, Outcome, Running, Task, TaskId, TaskPeer, Told, change};
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ const BUSY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 impl Runner {
     /// Runs a task to its end, or until the host ends: then it is left as it is, for the next start.
     pub(super) async fn run(self: Arc<Self>, id: TaskId, told: Option<Told>) {
-        let _begun = self.begun.enter();
+        let _begun = InFlight::enter(&self.begun);
         let teller = told.as_ref().map(|told| Arc::clone(&told.teller));
         if let Some(teller) = &teller {
             self.tellers.lock().insert(id.clone(), Arc::clone(teller));

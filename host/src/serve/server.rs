@@ -50,7 +50,7 @@ pub struct Server {
     pub(super) face: ServerFace,
     pub(super) encoder: Encoder,
     pub(super) limits: ServerLimits,
-    pub(super) calls: InFlight,
+    pub(super) calls: Arc<InFlight>,
     pub(super) store: Store,
     pub(super) rounds: Rounds,
     /// Nothing where the operator wants no tasks.
@@ -98,7 +98,7 @@ impl Server {
     ) -> Self {
         Self {
             encoder: Encoder::new(&face.info, face.stamped),
-            calls: InFlight::new(limits.max_calls),
+            calls: Arc::new(InFlight::new(limits.max_calls)),
             listeners: Listeners::default(),
             pipes: Mutex::default(),
             dispatcher,

@@ -9,6 +9,7 @@ use crate::protocol::{
     CancelledParams, Dialect, Fault, InitializeParams, Method, RequestMeta, ResultBody, STATEFUL_ERA, SetLevelParams,
     UriParams, initialize_result, read_params,
 };
+use crate::rt::InFlight;
 use crate::session::{Refused, Session, SessionId, SessionPeer};
 use crate::wire::{self, Id, Notification, Request, Response};
 use bytes::Bytes;
@@ -164,7 +165,7 @@ impl Server {
         if self.is_draining() {
             return self.now(dialect, &request.id, Err(Fault::ShuttingDown));
         }
-        let Some(permit) = self.calls.enter() else {
+        let Some(permit) = InFlight::enter(&self.calls) else {
             return self.now(dialect, &request.id, Err(Fault::Busy));
         };
         let admitted = match session.admit(&request.id) {

@@ -10,6 +10,7 @@ use crate::outlet::Outlet;
 use crate::protocol::{Claims, Dialect, Fault, Method, RequestMeta};
 use crate::registry::Callee;
 use crate::replay::{Beginning, ReplayPeer, Subject};
+use crate::rt::InFlight;
 use crate::wire::Request;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -161,7 +162,7 @@ impl Server {
         outlet: &Arc<dyn Outlet>,
     ) -> StatelessAnswer {
         let StatelessRequest { request, meta, principal, mirror } = asked;
-        let Some(permit) = self.calls.enter() else {
+        let Some(permit) = InFlight::enter(&self.calls) else {
             return StatelessAnswer::Now(refusal(dialect, &request.id, &Fault::Busy));
         };
         let span = span_of(dialect, request);

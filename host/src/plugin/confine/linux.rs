@@ -308,6 +308,25 @@ const NEVER: &[i64] = &[
 /// `TIOCSTI` and `TIOCLINUX`, whose types differ between C libraries.
 const TYPING: [u64; 2] = [0x5412, 0x541c];
 
+/// `FIOSETOWN` and `SIOCSPGRP`: a signal goes to whomever they name.
+const OWNING: [u64; 2] = [0x8901, 0x8902];
+
+/// The same by `fcntl`; `F_SETOWN_EX` and `F_SETSIG` are not in every C library's table of names.
+const OWNING_BY_FCNTL: [i32; 3] = [libc::F_SETOWN, 15, 10];
+
+/// Calls that name a process, and which of their arguments does; 0 is the caller.
+const OF_PROCESSES: &[(i64, u8)] = &[
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+];
+
+/// Calls whose second argument names a process where the first one is this number.
+const OF_MANY_PROCESSES: &[(i64, u64)] = &[(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)];
+
 /// Spaces of their own that processes could make, in which they have rights that they do not have here.
 const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWUSER,
@@ -353,9 +372,20 @@ fn take_calls_away(grants: &Grants) -> Result<(), ConfineError> {
     }
     // Reading limits is harmless; setting them would lift ours, for a process with the rights of root.
     denied.insert(libc::SYS_prlimit64, vec![rule(&[(2, Width::Qword, Is::Ne, 0)])?]);
-    // Keys typed into the terminal that the host was started from.
-    let typed = TYPING.map(|request| rule(&[(1, Width::Dword, Is::Eq, request)]));
-    denied.insert(libc::SYS_ioctl, typed.into_iter().collect::<Result<_, _>>()?);
+    // Keys typed into the terminal that the host was started from, and signals that come when something is written.
+    let requests = TYPING.into_iter().chain(OWNING).map(|request| rule(&[(1, Width::Dword, Is::Eq, request)]));
+    denied.insert(libc::SYS_ioctl, requests.collect::<Result<_, _>>()?);
+    let owning = OWNING_BY_FCNTL.map(|command| rule(&[(1, Width::Dword, Is::Eq, command as u64)]));
+    denied.insert(libc::SYS_fcntl, owning.into_iter().collect::<Result<_, _>>()?);
+    // When and where other processes of this user run, and where their memory is; one's own threads may be told by number.
+    for (call, process) in OF_PROCESSES {
+        denied.insert(*call, vec![rule(&[(*process, Width::Dword, Is::Ne, 0)])?]);
+    }
+    // Of these, 0 may also stand for all processes of this user.
+    for (call, one_process) in OF_MANY_PROCESSES {
+        let another = rule(&[(1, Width::Dword, Is::Ne, 0)])?;
+        denied.insert(*call, vec![another, rule(&[(0, Width::Dword, Is::Ne, *one_process)])?]);
+    }
     // A pair of datagram sockets can still be used to reach any named one. The other kinds stay connected; the standard
     // library needs such a pair to start some programs.
     denied.insert(libc::SYS_socketpair, not_of_kinds(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET])?);

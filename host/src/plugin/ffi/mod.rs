@@ -6,11 +6,13 @@
 #![allow(unsafe_code, reason = "this room is the door to foreign code")]
 
 mod call_side;
+mod gauge;
 mod host_side;
 mod library;
 #[cfg(windows)]
 mod windows;
 
+pub(super) use gauge::Gauge;
 pub(super) use library::{Library, Plugin, PluginAnswer};
 #[cfg(windows)]
 pub(super) use windows::{Job, has_console, ignore_console, take_foreign_standard};

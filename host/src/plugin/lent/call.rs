@@ -2,9 +2,9 @@
 
 use super::{LentCall, LentHost as _, OwnHost, Requested, failed, unknown_request};
 use crate::call::{AskError, Asked, Call, Kept, LogMessage, Progress};
-use crate::plugin::deaf::Unreturned;
+use crate::plugin::deaf::DeafCalls;
 use crate::protocol::{Ask, LogLevel};
-use crate::rt::InFlightGuard;
+use crate::rt::{InFlight, InFlightGuard};
 use mcp_plugin_api::abi::{Failure, failure, op};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,21 +15,39 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// What a call holds until it is truly over: its slot, and that it has not returned.
-pub(super) type Held = (InFlightGuard, Unreturned);
+/// What the calls of a plugin have in common.
+pub(in crate::plugin) struct Lender {
+    pub(in crate::plugin) host: OwnHost,
+    pub(in crate::plugin) runtime: Handle,
+    /// Calls that have not returned.
+    pub(in crate::plugin) calls: InFlight,
+    /// Those of them that nobody waits for any more.
+    pub(in crate::plugin) deaf: Arc<DeafCalls>,
+}
 
-/// The context of one call. The plugin drops it when the call is truly over, and with it the call's permit.
+impl AsRef<InFlight> for Lender {
+    fn as_ref(&self) -> &InFlight {
+        &self.calls
+    }
+}
+
+/// The context of one call. The plugin drops it when the call is truly over, and with it the call's slot.
 pub(in crate::plugin) struct OwnCall {
     call: Arc<Call>,
-    host: OwnHost,
-    runtime: Handle,
-    held: Held,
+    slot: InFlightGuard<Lender>,
+}
+
+impl Drop for OwnCall {
+    fn drop(&mut self) {
+        // Before its slot is free: a call is never among the deaf alone.
+        self.slot.deaf.returned(&self.call);
+    }
 }
 
 impl OwnCall {
-    /// The context of a call that holds a permit of its plugin.
-    pub(in crate::plugin) fn new(call: Arc<Call>, host: OwnHost, runtime: Handle, held: Held) -> Self {
-        Self { call, host, runtime, held }
+    /// The context of a call that has a slot of its plugin.
+    pub(in crate::plugin) fn new(call: Arc<Call>, slot: InFlightGuard<Lender>) -> Self {
+        Self { call, slot }
     }
 
     /// Names the call in logs.
@@ -39,7 +57,7 @@ impl OwnCall {
 
     /// Nobody waits for it, and it does not return: its process is killed for it.
     pub(in crate::plugin) fn is_at_fault(&self) {
-        self.held.1.is_at_fault();
+        self.slot.deaf.judge(self.call.id);
     }
 
     fn take(&self, op: &str, payload: &[u8]) {
@@ -71,7 +89,7 @@ impl OwnCall {
                     self.call.end_step(&key);
                 }
             }
-            other => self.host.notify(other, payload),
+            other => self.slot.host.notify(other, payload),
         }
     }
 
@@ -163,7 +181,7 @@ impl OwnCall {
     /// Runs work on the host's runtime, and ends it when nobody waits for it.
     fn spawned(&self, work: impl Future<Output = Result<Vec<u8>, Failure>> + Send + 'static) -> Requested {
         let (send, receive) = oneshot::channel::<Result<Vec<u8>, Failure>>();
-        self.runtime.spawn(async move {
+        self.slot.runtime.spawn(async move {
             let mut send = send;
             tokio::select! {
                 () = send.closed() => {}

@@ -6,7 +6,7 @@
 mod call;
 mod host;
 
-pub(super) use call::OwnCall;
+pub(super) use call::{Lender, OwnCall};
 pub(super) use host::{OwnHost, kept_levels};
 
 use mcp_plugin_api::abi::{Failure, failure};

@@ -8,9 +8,9 @@ use crate::call::{Crash, Failure};
 use crate::plugin::instance::failure_of;
 use crate::plugin::lent::{LentCall, LentHost as _, OwnCall, OwnHost, Requested, failed};
 use bytes::BytesMut;
-use mcp_plugin_api::abi;
+use mcp_plugin_api::abi::{self, op};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,6 +43,8 @@ struct Shared {
 /// A call that the worker has not ended.
 struct Entry {
     answer: Option<oneshot::Sender<Result<Vec<u8>, Failure>>>,
+    /// What it is a call of: the operation, and the name of a tool.
+    part: (&'static str, Box<str>),
     lent: Arc<OwnCall>,
     /// Requests that are being answered.
     requests: HashMap<u32, AbortHandle>,
@@ -89,14 +91,15 @@ impl Link {
     /// Asks the plugin something. Gives `lent` back where the process is to be killed: the call is another one's.
     pub(super) fn call(
         &self,
-        op: &str,
+        op: &'static str,
         name: &str,
         payload: &[u8],
         lent: OwnCall,
     ) -> Result<impl Future<Output = Result<Vec<u8>, Failure>> + Send + use<>, OwnCall> {
         let (send, receive) = oneshot::channel();
         let is_too_large = payload.len() > MAX_ARGUMENT_BYTES;
-        let call = self.0.enter(lent, send)?;
+        let part = (op, if op == op::TOOL { name.into() } else { Box::default() });
+        let call = self.0.enter(lent, part, send)?;
         let sent = if is_too_large {
             Err(Failure::Failed(format!("its arguments have more than {MAX_ARGUMENT_BYTES} bytes")))
         } else {
@@ -245,7 +248,12 @@ impl Drop for Ended {
 
 impl Shared {
     /// Takes a call in, under its own number where that is free; gives it back where the process is to be killed.
-    fn enter(&self, lent: OwnCall, answer: oneshot::Sender<Result<Vec<u8>, Failure>>) -> Result<u64, OwnCall> {
+    fn enter(
+        &self,
+        lent: OwnCall,
+        part: (&'static str, Box<str>),
+        answer: oneshot::Sender<Result<Vec<u8>, Failure>>,
+    ) -> Result<u64, OwnCall> {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
         let mut calls = self.calls.lock();
         if self.is_doomed.load(Ordering::Acquire) {
@@ -255,7 +263,7 @@ impl Shared {
         if calls.contains_key(&call) {
             call = NEXT.fetch_add(1, Ordering::Relaxed);
         }
-        calls.insert(call, Entry { answer: Some(answer), lent: Arc::new(lent), requests: HashMap::new() });
+        calls.insert(call, Entry { answer: Some(answer), part, lent: Arc::new(lent), requests: HashMap::new() });
         Ok(call)
     }
 
@@ -408,13 +416,13 @@ impl Shared {
         self.kill.cancel();
         self.offers.lock().clear();
         let entries = std::mem::take(&mut *self.calls.lock());
-        // Of several calls one has ended the process, and nobody knows which.
-        let waiting = entries.values().filter(|entry| entry.answer.is_some()).count();
-        let crash = Crash { how: format!("its process {how}"), was_alone: waiting == 1 && !was_killed };
+        // One of them has ended the process, and nobody knows which. It counts once against each thing that was called: what has
+        // not ended it has answers between two crashes, which begin its count anew.
+        let mut counted = HashSet::new();
         for mut entry in entries.into_values() {
-            if let Some(answer) = entry.answer.take() {
-                let _ = answer.send(Err(Failure::Crashed(crash.clone())));
-            }
+            let Some(answer) = entry.answer.take() else { continue };
+            let counts = !was_killed && !answer.is_closed() && counted.insert(std::mem::take(&mut entry.part));
+            let _ = answer.send(Err(Failure::Crashed(Crash { how: format!("its process {how}"), counts })));
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::protocol::{
     UpdateTaskParams, read_params,
 };
 use crate::replay::Retry;
+use crate::rt::InFlight;
 use crate::runner::{Order, Runner};
 use crate::serve::Server;
 use crate::serve::round::{Conversation, Round};
@@ -114,7 +115,7 @@ impl Server {
         claims: &Claims<'_>,
     ) -> StatelessAnswer {
         let StatelessRequest { request, principal, .. } = asked;
-        let Some(permit) = self.calls.enter() else {
+        let Some(permit) = InFlight::enter(&self.calls) else {
             return StatelessAnswer::Now(refusal(dialect, &request.id, &Fault::Busy));
         };
         // Which tasks a client can see that knows both forms is said by what it speaks.

@@ -9,6 +9,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Why no socket can be opened.
@@ -46,7 +47,7 @@ impl Listener {
 
     /// Serves connections until the host has drained; those that are open then finish what they are at.
     pub async fn serve(self, router: Router, drain: Drain) {
-        let connections = InFlight::new(self.limits.max_connections);
+        let connections = Arc::new(InFlight::new(self.limits.max_connections));
         loop {
             let accepted = tokio::select! {
                 // While the work goes on, whoever comes is told so: that it is not ready, and to try again later.
@@ -62,7 +63,7 @@ impl Listener {
                     continue;
                 }
             };
-            let Some(permit) = connections.enter() else {
+            let Some(permit) = InFlight::enter(&connections) else {
                 tracing::warn!(max = self.limits.max_connections, "a connection was turned away");
                 continue;
             };
