@@ -64,7 +64,7 @@ fn a_call_allocates_as_often_as_is_known() {
             ("echo, 2025-11-25", allocations(&host, || host.in_session("echo")).await),
             ("echo, 2026-07-28", allocations(&host, || host.stateless("echo")).await),
         ];
-        assert_eq!(counts, [("echo, 2025-11-25", 27), ("echo, 2026-07-28", 29)]);
+        assert_eq!(counts, [("echo, 2025-11-25", 26), ("echo, 2026-07-28", 28)]);
         host.stop().await;
     });
 }

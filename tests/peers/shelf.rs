@@ -108,12 +108,20 @@ impl Pair {
         assert!(ours.is_error && theirs.is_error, "{tool} {arguments}: {theirs:?} {ours:?}");
     }
 
-    /// Not the same, for a reason.
+    /// Ours answers, and not with the same, for a reason.
     #[track_caller]
     fn differs(&mut self, tool: &str, arguments: Value, reason: &str) {
         let (theirs, ours) = self.outcomes(tool, &arguments);
+        assert!(!ours.is_error, "{tool} {arguments} does not answer: {ours:?}");
         let is_same = (ours.is_error, &ours.text) == (theirs.is_error, &theirs.text);
         assert!(!is_same, "{tool} {arguments} no longer differs: {reason}");
+    }
+
+    /// Theirs takes what ours refuses, for a reason.
+    #[track_caller]
+    fn refuses(&mut self, tool: &str, arguments: Value, reason: &str) {
+        let (theirs, ours) = self.outcomes(tool, &arguments);
+        assert!(ours.is_error && !theirs.is_error, "{tool} {arguments}: {reason}: {theirs:?} {ours:?}");
     }
 
     /// Every tool of theirs is ours too, with its arguments; ours demands none more.
@@ -196,12 +204,12 @@ fn filesystem() {
             "what stands behind the last line break is no line",
         );
         pair.differs(tool, json!({"path": "notes.txt", "head": 0}), "no lines are none, and not all");
-        pair.differs(
+        pair.refuses(
             tool,
             json!({"path": "latin1.txt"}),
             "bytes that are no text are told, and not replaced: who writes them back would break the file",
         );
-        pair.differs(tool, json!({"path": "notes.txt", "bogus": 1}), "arguments that mean nothing are told");
+        pair.refuses(tool, json!({"path": "notes.txt", "bogus": 1}), "arguments that mean nothing are told");
         pair.both_refuse(tool, json!({"path": "FOLDER/none.txt"}));
         pair.both_refuse(tool, json!({"path": "FOLDER/src"}));
         pair.same(tool, json!({"path": "/etc/passwd"}));
@@ -234,7 +242,7 @@ fn filesystem() {
         json!({"path": "FOLDER", "pattern": "**/*.rs", "excludePatterns": ["deep"]}),
         "a folder that is left out is left out with what is in it, as in directory_tree",
     );
-    pair.differs("search_files", json!({"path": "FOLDER", "pattern": "["}), "what is no glob is told");
+    pair.refuses("search_files", json!({"path": "FOLDER", "pattern": "["}), "what is no glob is told");
     let (theirs, ours) = pair.outcomes("get_file_info", &json!({"path": "FOLDER/src/main.rs"}));
     let plain = |text: &str| -> Vec<String> {
         let is_time = |line: &&str| ["created:", "modified:", "accessed:"].iter().any(|word| line.starts_with(word));
@@ -255,12 +263,12 @@ fn filesystem() {
     pair.same("edit_file", json!({"path": "FOLDER/nonl.txt", "edits": edit("c", "d")}));
     pair.same("edit_file", json!({"path": "FOLDER/src/main.rs", "edits": edit("println!(\"hi\");", "a();\n    b();")}));
     pair.same("edit_file", json!({"path": "FOLDER/notes.txt", "edits": edit("nothing like it", "x")}));
-    pair.differs(
+    pair.refuses(
         "edit_file",
         json!({"path": "FOLDER/notes.txt", "edits": edit("e", "E"), "dryRun": true}),
         "what is there more than once is not guessed",
     );
-    pair.differs(
+    pair.refuses(
         "edit_file",
         json!({"path": "FOLDER/notes.txt", "edits": edit("", "x"), "dryRun": true}),
         "nothing is everywhere",
@@ -394,7 +402,7 @@ fn git() {
         "git_log",
         at(json!({"start_timestamp": "2026-01-02T00:00:00Z", "end_timestamp": "2026-01-02T23:00:00Z"})),
     );
-    pair.differs("git_log", at(json!({"start_timestamp": "some day"})), "what is no time is told");
+    pair.refuses("git_log", at(json!({"start_timestamp": "some day"})), "what is no time is told");
     for revision in ["HEAD", "HEAD~1", "HEAD~2", "v1", "HEAD:a.txt", "HEAD~1:dir", "HEAD~1:", "nope"] {
         pair.same("git_show", at(json!({"revision": revision})));
     }

@@ -73,7 +73,9 @@ pub fn artifact(name: &str) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     BUILT.get_or_init(|| {
         if cfg!(debug_assertions) {
-            return build(&["--workspace", "--features", "mcp-plugin-api/testing"]);
+            // As `tests/run` does, so that it is built already.
+            let all = ["--workspace", "--exclude", "mcp-host-windows-tests", "--features", "mcp-plugin-api/testing"];
+            return build(&[&all[..], &["--exclude", "mcp-plugin-macros", "--lib", "--bins", "--tests"]].concat());
         }
         let built = Command::new(repository().join("tests/bench/build")).arg("--quiet").status();
         assert!(built.unwrap().success(), "tests/bench/build failed");

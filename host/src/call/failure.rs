@@ -8,14 +8,14 @@ pub struct Crash {
     /// In words, for the client too.
     pub how: String,
     /// It counts against what was called. Of several calls of one thing that it ended, one does.
-    pub counts: bool,
+    pub is_counted: bool,
 }
 
 impl Crash {
     /// The process had ended before the call came to it.
     #[must_use]
     pub fn beside(how: &str) -> Self {
-        Self { how: how.to_owned(), counts: false }
+        Self { how: how.to_owned(), is_counted: false }
     }
 }
 

@@ -71,12 +71,12 @@ impl ValueEnum for Client {
 pub(super) fn client(command: ClientCommand, output: &mut Output) -> Result<(), String> {
     match command {
         ClientCommand::Install { which, plugins_dir, config, http } => {
+            let name = ServerName::parse(&which.name).map_err(|error| error.to_string())?;
             let server = match http {
                 Some(url) if url.starts_with("http://") || url.starts_with("https://") => Server::Http { url },
                 Some(url) => return Err(format!("'{url}' is no address of a host: try http://127.0.0.1:3000/mcp")),
                 None => started(&plugins_dir, config.as_deref())?,
             };
-            let name = ServerName::parse(&which.name).map_err(|error| error.to_string())?;
             change(&which, Change::Install(&name, &server), "is installed in", output)
         }
         ClientCommand::Remove { which } => {

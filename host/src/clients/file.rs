@@ -87,14 +87,7 @@ pub fn apply(client: Client, file: &Path, change: Change<'_>) -> Result<Pending,
                     copies = Copies::Use(copy);
                     original
                 }
-                // An entry of that name that was there before is somebody's own.
-                None => Some(match own_entry(client, &file, name) {
-                    Some(entry) => match put(client, &without, name, &entry).map_err(failed)? {
-                        Edit::Changed(with) => with,
-                        Edit::Unchanged => without,
-                    },
-                    None => without,
-                }),
+                None => Some(without),
             },
         },
     };
@@ -143,12 +136,6 @@ fn original(client: Client, file: &Path, text: &str, name: &ServerName) -> Resul
 
 /// A copy, and what is in it.
 type Original = (PathBuf, Option<String>);
-
-/// The entry of a name that was there before a server was put in.
-fn own_entry(client: Client, file: &Path, name: &ServerName) -> Option<Value> {
-    let copy = read_text(&backup(file)).ok().flatten()?;
-    find(client, &copy).ok()?.into_iter().find(|found| found.name == name.as_str()).map(|found| found.entry)
-}
 
 impl Pending {
     /// Whether anything is to change.
@@ -206,6 +193,9 @@ impl Pending {
         if let Copies::Use(copy) = &self.copies {
             // Nothing is left to go back to. Where it stays, it does no harm.
             let _ = fs::remove_file(copy);
+            if *copy == backup(&self.file) {
+                let _ = fs::remove_file(last_backup(&self.file));
+            }
         }
         Ok(kept)
     }

@@ -97,10 +97,10 @@ impl Drop for Waiting {
         if call.standing.is_over() {
             return;
         }
-        // In this order, so that a call that returns meanwhile is taken out by one of the two.
-        calls.calls.lock().insert(call.id, Deaf { since: Instant::now(), fault: None });
-        if !call.standing.leave() {
-            calls.forget(call.id);
+        // Under the lock, so that a call that returns meanwhile waits to be taken out until it is in.
+        let mut deaf = calls.calls.lock();
+        if call.standing.leave() {
+            deaf.insert(call.id, Deaf { since: Instant::now(), fault: None });
         }
     }
 }

@@ -142,7 +142,9 @@ fn read(path: &Path) -> Result<Vec<u8>, InspectError> {
     if size > MAX_LIBRARY_BYTES {
         return Err(InspectError::TooLarge);
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    let mut bytes = Vec::new();
+    let no_room = |error| InspectError::Unreadable(std::io::Error::other(error));
+    bytes.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX)).map_err(no_room)?;
     // It may grow while it is read.
     file.take(MAX_LIBRARY_BYTES + 1).read_to_end(&mut bytes).map_err(InspectError::Unreadable)?;
     if bytes.len() as u64 > MAX_LIBRARY_BYTES {

@@ -198,7 +198,7 @@ impl Faults {
     fn judge(&self, part: &str, outcome: &Result<Vec<u8>, Failure>) {
         match outcome {
             Err(Failure::Panicked(_)) => self.failed(part, "it panicked"),
-            Err(Failure::Crashed(crash)) if crash.counts => self.failed(part, "its process ended"),
+            Err(Failure::Crashed(crash)) if crash.is_counted => self.failed(part, "its process ended"),
             // Says nothing of this part of the plugin.
             Err(Failure::Crashed(_) | Failure::Busy | Failure::Stopped | Failure::Cancelled) => {}
             _ => self.breaker.answered(part),
@@ -239,6 +239,10 @@ impl Callee for Instance {
                     PluginAnswer::Ready(reply) => {
                         if let Some(took) = self.gauge.longer_since(began, INLINE_WARNING) {
                             tracing::warn!(plugin = %self.name, name, ?took, "it held a thread of the host");
+                        }
+                        if !call.standing.is_over() {
+                            // It has answered and keeps the call: nobody waits for that to end.
+                            drop(self.lender.deaf.wait_for(call));
                         }
                         let outcome = reply.map_err(failure_of);
                         self.faults.judge(part, &outcome);

@@ -315,8 +315,9 @@ impl Life {
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                () = drain(&instance, &shared) => {}
+                biased;
                 () = telling => {}
+                () = drain(&instance, &shared) => {}
             }
             instance.stop(STOP_GRACE).await;
             staged

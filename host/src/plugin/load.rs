@@ -60,7 +60,10 @@ pub enum LoadError {
         /// The file that keeps the name.
         first: PathBuf,
     },
-    /// It hung or could not be run.
+    /// Its start hangs.
+    #[error("it did not return within {0:?}")]
+    Hangs(Duration),
+    /// What is done before hung or could not be run.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
     /// The host ends.
@@ -78,7 +81,7 @@ impl LoadError {
             Self::Quarantined { .. }
                 | Self::Stopping
                 | Self::Stage(_)
-                | Self::Blocking(BlockingError::NoThread(_))
+                | Self::Blocking(_)
                 | Self::StandardOutput(_)
                 | Self::Worker(Spawn(_) | TimedOut(_) | NotConfined(_))
         )
@@ -288,7 +291,10 @@ impl Loader {
             let offers = plugin.manifest();
             Ok::<_, LoadError>((Body::InProcess(plugin), offers))
         });
-        started.await?
+        started.await.map_err(|error| match error {
+            BlockingError::TimedOut(time) => LoadError::Hangs(time),
+            other => other.into(),
+        })?
     }
 }
 

@@ -13,7 +13,7 @@ use super::settings::SupervisorConfig;
 use super::stage::private_folder;
 use super::verdicts::Verdicts;
 use super::wanted::{Sorted, Wanted, fit, missing, sort};
-use super::watch::{Watch, Watched};
+use super::watch::{Heard, Watch, Watched};
 use super::{Instance, StageDirectory, StageError};
 use crate::registry::{Offer, Registry};
 use crate::rt::Drain;
@@ -123,7 +123,8 @@ impl Supervisor {
     /// # Cancel safety
     /// When the future is dropped, what was told to plugins is done, and further changes are not seen.
     pub async fn follow(&self, reread: Reread, config_file: Option<PathBuf>, asked: Arc<Notify>, drain: Drain) {
-        let mut watch = self.watch(config_file.clone());
+        let heard = Heard::default();
+        let mut watch = self.watch(config_file.clone(), &heard);
         // What has changed since all was loaded was not watched yet.
         let mut next = self.shared.config().settle.map(|settle| Instant::now() + settle);
         loop {
@@ -133,24 +134,24 @@ impl Supervisor {
                 () = drain.draining() => return,
                 () = asked.notified() => {
                     self.reread(&reread);
-                    watch = self.watch(config_file.clone());
+                    watch = self.watch(config_file.clone(), &heard);
                     self.scan(When::Asked).await;
                     next = None;
                 }
-                () = changed(watch.as_ref(), Watch::config_changed) => {
+                () = heard.config_changed() => {
                     // A file that is being written is not half of one.
                     tokio::time::sleep(settle.unwrap_or_default()).await;
                     self.reread(&reread);
-                    watch = self.watch(config_file.clone());
+                    watch = self.watch(config_file.clone(), &heard);
                     self.scan(When::Settled).await;
                     next = soon;
                 }
                 // A file that is written all the time holds nobody else up.
-                () = changed(watch.as_ref(), Watch::plugins_changed) => next = next.or(soon),
+                () = heard.plugins_changed() => next = next.or(soon),
                 () = until(next) => {
-                    if watch.as_ref().is_some_and(Watch::is_stale) {
-                        // Before it is looked, so that what comes meanwhile is heard of.
-                        watch = self.watch(config_file.clone());
+                    if heard.is_stale() {
+                        // Before it is looked, so that what comes meanwhile is heard of. What cannot be watched anew is as it was.
+                        watch = self.watch(config_file.clone(), &heard).or(watch);
                     }
                     let (_, is_unsettled) = self.scan(When::Settled).await;
                     next = self.shared.config().settle.filter(|_| is_unsettled).map(|settle| Instant::now() + settle);
@@ -175,11 +176,11 @@ impl Supervisor {
         }
     }
 
-    fn watch(&self, config: Option<PathBuf>) -> Option<Watch> {
+    fn watch(&self, config: Option<PathBuf>, heard: &Heard) -> Option<Watch> {
         let settings = self.shared.config();
         settings.settle?;
         let files = vec![settings.lock.clone(), settings.state.join("verdicts.json")];
-        match Watch::start(&Watched { folders: settings.folders.clone(), files, config }) {
+        match Watch::start(&Watched { folders: settings.folders.clone(), files, config }, heard) {
             Ok(watch) => {
                 self.shared.board.set_watch(None);
                 Some(watch)
@@ -356,14 +357,6 @@ impl Shared {
 /// Waits for all tasks. One that has failed is the others' loss in nothing.
 async fn join(mut tasks: JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
-}
-
-/// Resolves at a change; never where nothing is watched.
-async fn changed<'a, F: Future<Output = ()>>(watch: Option<&'a Watch>, change: impl FnOnce(&'a Watch) -> F) {
-    match watch {
-        Some(watch) => change(watch).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Resolves then; never where there is no then.

@@ -1,11 +1,12 @@
 //! Changes of folders and files, as they happen: whoever waits hears that there were some, not which.
 //!
 //! A folder is watched as what it is now: where another one takes its place, or it comes into being, its parent tells, and whoever
-//! hears of that watches anew.
+//! hears of that watches anew. What was heard before is not forgotten then.
 
 use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +15,14 @@ use tokio::sync::Notify;
 /// Watches folders. It ends when this is dropped.
 pub(super) struct Watch {
     _watcher: RecommendedWatcher,
-    heard: Arc<Heard>,
 }
 
-/// What has changed since it was asked for last.
+/// What has changed since it was asked for last, whoever watched. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Heard(Arc<Changes>);
+
 #[derive(Default)]
-struct Heard {
+struct Changes {
     plugins: Notify,
     config: Notify,
     /// What is watched is not all of what is to be.
@@ -42,17 +45,20 @@ impl Watch {
     ///
     /// # Errors
     /// When the system cannot watch.
-    pub(super) fn start(watched: &Watched) -> notify::Result<Self> {
-        let heard = Arc::new(Heard::default());
-        let (hears, of) = (Arc::clone(&heard), watched.clone());
+    pub(super) fn start(watched: &Watched, heard: &Heard) -> notify::Result<Self> {
+        // What comes from now on makes it stale again, and so does that it cannot be.
+        heard.0.is_stale.store(false, Ordering::Release);
+        Self::begin(watched, heard).inspect_err(|_| heard.0.is_stale.store(true, Ordering::Release))
+    }
+
+    fn begin(watched: &Watched, heard: &Heard) -> notify::Result<Self> {
+        let (hears, of) = (heard.clone(), watched.clone());
         let mut watcher = notify::recommended_watcher(move |event| hears.take(event, &of))?;
-        let files = watched.files.iter().chain(&watched.config);
-        let folders = watched.folders.iter().map(PathBuf::as_path);
-        let needed: BTreeSet<&Path> = folders.clone().chain(files.clone().filter_map(|file| file.parent())).collect();
-        for folder in needed.iter().filter(|folder| folder.is_dir()) {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        let needed = watched.all_folders();
+        for folder in &needed {
+            unless_missing(watcher.watch(folder, RecursiveMode::NonRecursive))?;
         }
-        let parents: BTreeSet<&Path> = folders.filter_map(Path::parent).collect();
+        let parents: BTreeSet<&Path> = needed.iter().filter_map(|folder| folder.parent()).collect();
         for parent in parents.difference(&needed) {
             // Not everyone may look into those: then a folder is followed for as long as it is there.
             let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
@@ -60,19 +66,29 @@ impl Watch {
         if RecommendedWatcher::kind() == WatcherKind::Kqueue {
             // There a folder tells which files are in it, and only a file that it is written.
             let libraries = watched.folders.iter().flat_map(|folder| libraries(folder));
-            for file in libraries.chain(files.cloned()).filter(|file| file.is_file()) {
-                watcher.watch(&file, RecursiveMode::NonRecursive)?;
+            for file in libraries.chain(watched.files.iter().chain(&watched.config).cloned()) {
+                unless_missing(watcher.watch(&file, RecursiveMode::NonRecursive))?;
             }
         }
-        Ok(Self { _watcher: watcher, heard })
+        Ok(Self { _watcher: watcher })
     }
+}
 
+impl Watched {
+    /// The folders themselves, and those of the files.
+    fn all_folders(&self) -> BTreeSet<&Path> {
+        let of_files = self.files.iter().chain(&self.config).filter_map(|file| file.parent());
+        self.folders.iter().map(PathBuf::as_path).chain(of_files).collect()
+    }
+}
+
+impl Heard {
     /// Resolves when libraries, signatures or the files have changed since it did last.
     ///
     /// # Cancel safety
     /// Safe.
     pub(super) async fn plugins_changed(&self) {
-        self.heard.plugins.notified().await;
+        self.0.plugins.notified().await;
     }
 
     /// Resolves when the configuration has changed since it did last.
@@ -80,40 +96,49 @@ impl Watch {
     /// # Cancel safety
     /// Safe.
     pub(super) async fn config_changed(&self) {
-        self.heard.config.notified().await;
+        self.0.config.notified().await;
     }
 
-    /// Whether something has come or gone that is to be watched: then another watch is to take the place of this one.
+    /// Whether something has come or gone that is to be watched: then another watch is to take the place of the one there is.
     pub(super) fn is_stale(&self) -> bool {
-        self.heard.is_stale.load(Ordering::Acquire)
+        self.0.is_stale.load(Ordering::Acquire)
     }
-}
 
-impl Heard {
     fn take(&self, event: notify::Result<Event>, of: &Watched) {
-        // An error is most often an overflow: something was missed.
-        let Ok(event) = event else {
-            self.is_stale.store(true, Ordering::Release);
-            self.plugins.notify_one();
-            return;
+        let Changes { plugins, config, is_stale } = &*self.0;
+        let all = || {
+            is_stale.store(true, Ordering::Release);
+            plugins.notify_one();
+            config.notify_one();
         };
+        // An error is most often an overflow: something was missed.
+        let Ok(event) = event else { return all() };
         // Whoever reads a file changes nothing.
         if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
             return;
         }
-        let is_file = |path: &PathBuf| is_library(path) || of.files.contains(path);
         // A folder itself: it has come, gone or been moved, or, with kqueue, what is in it has.
-        let is_folder = |path: &PathBuf| of.folders.contains(path);
-        if event.need_rescan() || event.paths.iter().any(is_folder) {
-            self.is_stale.store(true, Ordering::Release);
-            self.plugins.notify_one();
-        } else if event.paths.iter().any(is_file) {
-            self.plugins.notify_one();
+        let folders = of.all_folders();
+        if event.need_rescan() || event.paths.iter().any(|path| folders.contains(path.as_path())) {
+            return all();
+        }
+        if event.paths.iter().any(|path| is_library(path) || of.files.contains(path)) {
+            plugins.notify_one();
         }
         if of.config.as_ref().is_some_and(|file| event.paths.contains(file)) {
-            self.config.notify_one();
+            config.notify_one();
         }
     }
+}
+
+/// What has gone in this moment is not watched, and its parent tells of it.
+fn unless_missing(watched: notify::Result<()>) -> notify::Result<()> {
+    let is_missing = |error: &notify::Error| match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    };
+    watched.or_else(|error| if is_missing(&error) { Ok(()) } else { Err(error) })
 }
 
 fn libraries(folder: &Path) -> impl Iterator<Item = PathBuf> {

@@ -322,10 +322,13 @@ fn is_in_foreign_workspace(folder: &Path) -> bool {
     let names = |key: &str| workspace.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
     let (members, excluded) = (names("members"), names("exclude"));
     // A star stands for one folder of a path there.
-    let glob = |it: &toml::Value| globset::GlobBuilder::new(it.as_str()?).literal_separator(true).build().ok();
+    let glob = |it: &toml::Value| {
+        globset::GlobBuilder::new(it.as_str()?.trim_start_matches("./")).literal_separator(true).build().ok()
+    };
     let is_member = members.iter().filter_map(glob).any(|glob| glob.compile_matcher().is_match(below));
     // Excluded are folders with all that is in them, and a star is a star.
-    let is_excluded = excluded.iter().filter_map(toml::Value::as_str).any(|it| below.starts_with(it));
+    let is_excluded =
+        excluded.iter().filter_map(toml::Value::as_str).any(|it| below.starts_with(it.trim_start_matches("./")));
     !is_member && !is_excluded
 }
 

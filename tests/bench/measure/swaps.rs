@@ -16,6 +16,9 @@ use std::time::Instant;
 /// Callers at a time, half of them of each era.
 const CALLERS: usize = 64;
 
+/// What a version that stays in the process may keep of its own: 50 to 140 KiB were measured before there was a host.
+const MAX_ANONYMOUS_KIB: f64 = 160.0;
+
 /// Versions that the host keeps in its process where nothing else is said.
 const DEFAULT_RESIDENT: usize = 16;
 
@@ -73,11 +76,11 @@ pub(crate) fn run(words: &[String]) {
     println!("for each swap after the first {}: {resident:.0} KiB resident, {anonymous:.0} KiB anonymous", first.swaps);
     // An image that stays mapped costs its file, most of which the layout check touches, and its own data.
     let image = version_bytes(1).len() as f64 / 1024.0;
-    assert!(resident <= image + 256.0 && anonymous <= 256.0, "{resident:.0} KiB for each swap");
-    let may_grow = mode == "in-process";
-    assert!(last.descriptors <= first.descriptors + 16 || may_grow, "descriptors grow");
-    assert!(last.threads <= first.threads + 40 || may_grow, "threads grow");
-    assert!(last.maps <= first.maps + 5 * DEFAULT_RESIDENT + 100 || may_grow, "maps grow");
+    assert!(resident <= image + 256.0, "{resident:.0} KiB for each swap");
+    assert!(anonymous <= MAX_ANONYMOUS_KIB, "{anonymous:.0} KiB of its own memory for each swap");
+    assert!(last.descriptors <= first.descriptors + 16, "descriptors grow");
+    assert!(last.threads <= first.threads + 40, "threads grow");
+    assert!(last.maps <= first.maps + 5 * DEFAULT_RESIDENT + 100 || mode == "in-process", "maps grow");
     assert!(last.staged <= 8, "copies are left");
 }
 

@@ -4,7 +4,7 @@
 //! The operator grants, the worker confines itself before anything foreign runs in it, and says what is enforced. Where this
 //! kernel cannot enforce something, the policy decides. Nothing of frames, calls or plugins is known here.
 
-#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 #[cfg_attr(not(any(target_os = "linux", windows)), path = "elsewhere.rs")]
 mod system;

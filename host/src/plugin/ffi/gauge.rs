@@ -40,8 +40,9 @@ impl Gauge {
 
     #[cold]
     fn took(&self, counted: u64) -> Option<Duration> {
-        let since = Self::count().0.saturating_sub(self.at.0);
-        let nanos = u128::from(counted) * self.began.elapsed().as_nanos() / u128::from(since.max(1));
+        // It begins anew where the machine has slept.
+        let since = Self::count().0.checked_sub(self.at.0).filter(|since| *since > 0)?;
+        let nanos = u128::from(counted) * self.began.elapsed().as_nanos() / u128::from(since);
         u64::try_from(nanos).ok().map(Duration::from_nanos)
     }
 

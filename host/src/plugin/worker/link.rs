@@ -43,8 +43,8 @@ struct Shared {
 /// A call that the worker has not ended.
 struct Entry {
     answer: Option<oneshot::Sender<Result<Vec<u8>, Failure>>>,
-    /// What it is a call of: the operation, and the name of a tool.
-    part: (&'static str, Box<str>),
+    /// What its faults count against: a tool, or, without a name, all that is none.
+    part: Box<str>,
     lent: Arc<OwnCall>,
     /// Requests that are being answered.
     requests: HashMap<u32, AbortHandle>,
@@ -91,14 +91,14 @@ impl Link {
     /// Asks the plugin something. Gives `lent` back where the process is to be killed: the call is another one's.
     pub(super) fn call(
         &self,
-        op: &'static str,
+        op: &str,
         name: &str,
         payload: &[u8],
         lent: OwnCall,
     ) -> Result<impl Future<Output = Result<Vec<u8>, Failure>> + Send + use<>, OwnCall> {
         let (send, receive) = oneshot::channel();
         let is_too_large = payload.len() > MAX_ARGUMENT_BYTES;
-        let part = (op, if op == op::TOOL { name.into() } else { Box::default() });
+        let part = if op == op::TOOL { name.into() } else { Box::default() };
         let call = self.0.enter(lent, part, send)?;
         let sent = if is_too_large {
             Err(Failure::Failed(format!("its arguments have more than {MAX_ARGUMENT_BYTES} bytes")))
@@ -251,7 +251,7 @@ impl Shared {
     fn enter(
         &self,
         lent: OwnCall,
-        part: (&'static str, Box<str>),
+        part: Box<str>,
         answer: oneshot::Sender<Result<Vec<u8>, Failure>>,
     ) -> Result<u64, OwnCall> {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
@@ -421,8 +421,8 @@ impl Shared {
         let mut counted = HashSet::new();
         for mut entry in entries.into_values() {
             let Some(answer) = entry.answer.take() else { continue };
-            let counts = !was_killed && !answer.is_closed() && counted.insert(std::mem::take(&mut entry.part));
-            let _ = answer.send(Err(Failure::Crashed(Crash { how: format!("its process {how}"), counts })));
+            let is_counted = !was_killed && !answer.is_closed() && counted.insert(std::mem::take(&mut entry.part));
+            let _ = answer.send(Err(Failure::Crashed(Crash { how: format!("its process {how}"), is_counted })));
         }
     }
 }
