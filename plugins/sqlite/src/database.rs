@@ -251,6 +251,10 @@ impl Database {
                 Some(ErrorCode::AuthorizationForStatementDenied) => Error::invalid_arguments(
                     "this statement is not allowed here: no transactions, settings, other files or, in read_query, changes",
                 ),
+                Some(ErrorCode::DiskFull) => Error::new(format!(
+                    "nothing was changed: the database may grow to {} MiB, and its disk must have room",
+                    self.limits.max_bytes >> 20
+                )),
                 _ => error.into(),
             },
         }
