@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::invocation::Invocation;
 use crate::log;
 use crate::plugin::{Items, Plugin};
-use crate::runtime::{Engine, internal, panicked};
+use crate::runtime::{Engine, internal, panicked, run_at_once};
 use crate::visibility::Visibility;
 use foreign::{RSlice, RStr, RVec, TD_Opaque};
 use std::collections::BTreeMap;
@@ -30,7 +30,9 @@ impl<P: Plugin> Adapter<P> {
         let engine = Engine::default();
         let config = config.to_vec();
         let visibility = host.visibility().clone();
-        let started = engine.run_to_end(async move { P::start(&config, host).await })?;
+        let starting = async move { P::start(&config, host).await };
+        // Many plugins need no runtime before their first call, and some never.
+        let started = if P::HAS_START { engine.run_to_end(starting)? } else { run_at_once(starting)? };
         Ok(Self {
             plugin: Arc::new(started.map_err(crate::Error::into_failure)?),
             items: P::items(),
@@ -135,6 +137,9 @@ impl<P: Plugin> PluginApi for Contained<P> {
     }
 
     fn stop(&self, grace_ms: u64) -> Outcome {
+        if !P::HAS_STOP {
+            return Outcome::Ready(Reply::ROk(b"null".to_vec().into()));
+        }
         // The stop hook may block, and the host may ask for it on a runtime's thread: it gets a thread of its own.
         let grace = Duration::from_millis(grace_ms);
         let run = || std::thread::scope(|scope| scope.spawn(|| self.adapter().run_stop(grace)).join());

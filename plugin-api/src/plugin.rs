@@ -28,6 +28,10 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     const VERSION: &'static str;
     /// For the model: how to use it.
     const INSTRUCTIONS: Option<&'static str>;
+    /// Whether its author has written a hook for its start.
+    const HAS_START: bool;
+    /// Whether its author has written a hook for its end.
+    const HAS_STOP: bool;
 
     /// Makes the plugin from the operator's configuration.
     fn start(config: &[u8], host: Host) -> impl Future<Output = Result<Self>> + Send;

@@ -104,6 +104,18 @@ impl Drop for Engine {
     }
 }
 
+/// Runs a future that waits for nothing.
+///
+/// # Errors
+/// When it panics, or waits.
+pub(crate) fn run_at_once<T>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
+    let mut work = GuardedFuture::new(work);
+    match Pin::new(&mut work).poll(&mut std::task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.map_err(panicked),
+        Poll::Pending => Err(internal("it waits where nothing is to be waited for".to_owned())),
+    }
+}
+
 /// A future that names its call to the log while it is polled.
 struct InCall {
     context: Context,

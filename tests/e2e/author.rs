@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::disallowed_types, reason = "tests take turns on plain threads")]
 
-use mcp_host_tests::{Host, Http, artifact, call, eventually, repository, request, run_peer_setup, target, text};
+use mcp_host_tests::{
+    Host, Http, artifact, call, eventually, health, repository, request, run_peer_setup, target, text,
+};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -196,6 +198,12 @@ fn manifests_and_folders_may_change_too() {
         fs::remove_dir_all(plugin.join("old")).unwrap();
         eventually("the change to be live", || greeting(&client, 2).starts_with(after).then_some(()));
     }
+    // Under another name it is another plugin, and the one before is built no more.
+    let manifest = fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
+    fs::write(plugin.join("Cargo.toml"), manifest.replace("name = \"shifting\"", "name = \"shifted\"")).unwrap();
+    eventually("the plugin of the new name", || health(&client, "shifted").filter(|it| it["state"] == "ready"));
+    eventually("the end of the old one", || health(&client, "shifting").is_none().then_some(()));
+    assert_eq!(greeting(&client, 3), "Ciao, Ada!");
 }
 
 #[test]

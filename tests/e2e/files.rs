@@ -57,6 +57,9 @@ fn files_that_are_no_libraries() {
     check(|file| fs::write(file, "just text").unwrap(), "refused", "it is not a native library");
     check(|file| fs::write(file, "").unwrap(), "refused", "it is empty");
     check(|file| fs::write(file, b"\x7fELF").unwrap(), "refused", "");
+    // A hole, which takes no room.
+    let vast = |file: &Path| fs::File::create(file).unwrap().set_len((1 << 30) + 1).unwrap();
+    check(vast, "refused", "it has more than 1073741824 bytes");
 }
 
 #[test]

@@ -365,6 +365,31 @@ fn a_tool_that_fails_again_and_again_is_out_and_its_siblings_stay() {
 }
 
 #[test]
+fn what_is_served_is_heard_while_another_version_loads() {
+    let config = format!("{FAST}[plugins.guest]\nmax_faults = 3\nretry_after = \"1h\"\n");
+    let builder = Host::with(&["guest"]).config(&config);
+    let file = builder.folder_path().join("config.toml");
+    let host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let text_of = fs::read_to_string(&file).unwrap();
+    // The next one does not return from its start, for as long as it may.
+    fs::write(&file, format!("{text_of}[plugins.guest.config]\nstart = \"hang\"\n")).unwrap();
+    let images = || {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", host.id())).unwrap();
+        (maps.lines().filter(|line| line.contains("staged") && line.contains("r-xp")).count() == 2).then_some(())
+    };
+    eventually("the opening of the next one", images);
+    for _ in 0..3 {
+        let reply = client.ask(&call(1, "panics", json!({"secret": "s"})));
+        assert_eq!(reply["error"]["message"], "plugin 'guest' failed: it panicked");
+    }
+    let list = || client.ask(&request(2, "tools/list", json!({}))).to_string();
+    eventually("the end of what fails", || (!list().contains("\"panics\"")).then_some(()));
+    assert_eq!(text(&client.ask(&call(1, "works", json!({})))), "works");
+}
+
+#[test]
 fn a_plugin_with_too_many_versions_goes_to_a_worker() {
     let host = versioned("[plugins.versioned]\nmax_resident = 2\n").serve_http();
     let mut client = host.http();

@@ -3,13 +3,13 @@
 
 use super::breaker::Breaker;
 use super::confine::Confinement;
-use super::ffi::{Library, take_foreign_standard};
+use super::ffi::{Layout, Library, take_foreign_standard};
 use super::instance::{Body, Surroundings};
 use super::lent::OwnHost;
 use super::news::{News, news};
 use super::settings::{Isolation, PluginConfig};
 use super::trust::{TrustError, TrustRule};
-use super::verdicts::{Verdict, Verdicts};
+use super::verdicts::{Judged, Verdict, Verdicts};
 use super::worker::{Opening, Pool, Recipe, WorkerError, WorkerProgram, probe};
 use super::{Digest, InspectError, Instance, StageError, Staged};
 use crate::rt::{Blocking, BlockingError};
@@ -110,8 +110,8 @@ pub(super) struct Mapped {
 /// A copy whose bytes may be opened.
 struct Verified(Arc<Staged>);
 
-/// A copy that a process has opened and survived.
-struct Sound(Arc<Staged>);
+/// A copy that a process has opened and survived, and whether that was one of this very program.
+struct Sound(Arc<Staged>, Layout);
 
 /// What the operator demands of bytes before they are opened, and the signature that they have.
 #[derive(Clone)]
@@ -193,9 +193,9 @@ impl Loader {
     async fn probe(&self, staged: Arc<Staged>, demand: &Demand) -> Result<Sound, LoadError> {
         /// How long a library may take to be opened.
         const TIME: Duration = Duration::from_secs(10);
-        if self.check_verdict(&staged)? == Some(Verdict::Sound) {
+        if let Some(layout) = self.check_verdict(&staged)? {
             // Judged when it is opened.
-            return Ok(Sound(staged));
+            return Ok(Sound(staged, layout));
         }
         let Verified(staged) = self.verify(staged, demand.clone()).await?;
         let Staged { digest, metadata, .. } = &*staged;
@@ -219,18 +219,20 @@ impl Loader {
             tracing::warn!(plugin = metadata.name, %error, "its verdict is not kept: it is probed again at the next start");
         }
         match verdict {
-            Verdict::Sound => Ok(Sound(staged)),
+            Verdict::Sound => Ok(Sound(staged, Layout::Unknown)),
             Verdict::Quarantined(reason) => Err(LoadError::Quarantined { plugin: metadata.name.clone(), reason }),
         }
     }
 
-    /// The verdict on a file, unless it is in quarantine.
-    fn check_verdict(&self, staged: &Staged) -> Result<Option<Verdict>, LoadError> {
+    /// What the verdict on a file says of its layout, where there is one and it is not in quarantine.
+    fn check_verdict(&self, staged: &Staged) -> Result<Option<Layout>, LoadError> {
         match self.verdicts.on(&staged.digest) {
-            Some(Verdict::Quarantined(reason)) => {
+            Some(Judged { verdict: Verdict::Quarantined(reason), .. }) => {
                 Err(LoadError::Quarantined { plugin: staged.metadata.name.clone(), reason })
             }
-            verdict => Ok(verdict),
+            Some(Judged { verdict: Verdict::Sound, is_own: true }) => Ok(Some(Layout::Checked)),
+            Some(Judged { verdict: Verdict::Sound, is_own: false }) => Ok(Some(Layout::Unknown)),
+            None => Ok(None),
         }
     }
 
@@ -255,7 +257,7 @@ impl Loader {
     /// Opens and starts a plugin in this process, on a thread that may hang.
     async fn start(
         &self,
-        Sound(staged): Sound,
+        Sound(staged, layout): Sound,
         demand: Demand,
         config: &PluginConfig,
         host: OwnHost,
@@ -270,7 +272,7 @@ impl Loader {
             let copy = if is_first { None } else { Some(staged.copy()?) };
             let path = copy.as_ref().unwrap_or(&staged.path);
             // Between this and the opening is nothing.
-            let opened = demand.judge(&staged, path).map(|()| Library::open(path));
+            let opened = demand.judge(&staged, path).map(|()| Library::open(path, layout));
             if let Some(copy) = &copy {
                 super::stage::remove(copy);
             }

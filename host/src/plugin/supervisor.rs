@@ -74,7 +74,7 @@ impl Supervisor {
     pub fn new(config: SupervisorConfig, registry: Registry, beside: Vec<Offer>) -> Self {
         let loader = Loader {
             program: config.program.clone(),
-            verdicts: Verdicts::in_folder(&config.state),
+            verdicts: Verdicts::in_folder(&config.state).of_program(config.program.identity()),
             start_timeout: config.start_timeout,
             mapped: Arc::default(),
         };

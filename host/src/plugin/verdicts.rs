@@ -2,12 +2,14 @@
 //! is never opened in this one.
 
 use super::Digest;
+use super::known::Identity;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What became of a file.
@@ -20,18 +22,29 @@ pub enum Verdict {
     Quarantined(String),
 }
 
+/// A verdict, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// This very program has opened the file before: what it found of the layout of its objects it would find again.
+    pub(super) is_own: bool,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
     /// The plugin of the file.
     plugin: String,
     /// The version of the host that has seen it: another one may see something else.
     host: String,
+    /// The program that has seen it, where the system tells one from every other.
+    #[serde(default)]
+    program: Option<Identity>,
     /// Seconds since 1970.
     at: u64,
     verdict: Verdict,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Book {
     format: u32,
     verdicts: BTreeMap<String, Kept>,
@@ -41,8 +54,18 @@ struct Book {
 #[derive(Debug, Clone)]
 pub struct Verdicts {
     path: PathBuf,
+    /// The program that opens files for a verdict, where it is this one.
+    program: Option<Identity>,
     /// Held while the book is read and written again.
-    writing: std::sync::Arc<Mutex<()>>,
+    writing: Arc<Mutex<()>>,
+    last: Arc<Mutex<Option<Read>>>,
+}
+
+/// The book as it was read last.
+#[derive(Debug)]
+struct Read {
+    file: Identity,
+    book: Arc<Book>,
 }
 
 /// The version of the book's form.
@@ -55,17 +78,26 @@ impl Verdicts {
     /// The book in a folder.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { path: folder.join("verdicts.json"), writing: std::sync::Arc::default() }
+        let path = folder.join("verdicts.json");
+        Self { path, program: None, writing: Arc::default(), last: Arc::default() }
+    }
+
+    /// The same book for the program that opens files, if that is this one.
+    #[must_use]
+    pub(super) fn of_program(self, program: Option<Identity>) -> Self {
+        Self { program, ..self }
     }
 
     /// The verdict on a file; nothing where this version of the host has seen none.
     ///
     /// # Blocking
-    /// Reads the book, which is small.
+    /// Reads the book, which is small, where it has changed.
     #[must_use]
-    pub fn on(&self, digest: &Digest) -> Option<Verdict> {
-        let kept = self.read().verdicts.remove(&digest.to_string())?;
-        (kept.host == env!("CARGO_PKG_VERSION")).then_some(kept.verdict)
+    pub(super) fn on(&self, digest: &Digest) -> Option<Judged> {
+        let book = self.read();
+        let kept = book.verdicts.get(&digest.to_string()).filter(|kept| kept.host == env!("CARGO_PKG_VERSION"))?;
+        let is_own = self.program.is_some() && self.program == kept.program;
+        Some(Judged { verdict: kept.verdict.clone(), is_own })
     }
 
     /// Keeps a verdict. Where that is not possible, the file is probed again at the next start.
@@ -78,7 +110,8 @@ impl Verdicts {
     pub fn keep(&self, digest: &Digest, plugin: &str, verdict: Verdict) -> io::Result<()> {
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         self.change(|book| {
-            let kept = Kept { plugin: plugin.to_owned(), host: env!("CARGO_PKG_VERSION").to_owned(), at, verdict };
+            let (plugin, host) = (plugin.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+            let kept = Kept { plugin, host, program: self.program.clone(), at, verdict };
             book.verdicts.insert(digest.to_string(), kept);
             while book.verdicts.len() > MAX_VERDICTS {
                 let oldest = book.verdicts.iter().min_by_key(|(_, kept)| kept.at).map(|(digest, _)| digest.clone());
@@ -106,7 +139,7 @@ impl Verdicts {
         // Another host, or `mcp-host plugins clear`, may write too.
         let lock = fs::File::create(self.path.with_extension("lock"))?;
         lock.lock()?;
-        let mut book = self.read();
+        let mut book = Arc::unwrap_or_clone(self.read());
         change(&mut book);
         book.format = FORMAT;
         let draft = self.path.with_extension(format!("{}.draft", std::process::id()));
@@ -115,9 +148,17 @@ impl Verdicts {
     }
 
     /// What cannot be read, or is of another form, says nothing: files are probed again.
-    fn read(&self) -> Book {
+    fn read(&self) -> Arc<Book> {
+        let looks = fs::metadata(&self.path).ok().and_then(|metadata| Identity::of(&metadata));
+        let mut last = self.last.lock();
+        if let Some(read) = last.as_ref().filter(|read| Some(&read.file) == looks.as_ref()) {
+            return Arc::clone(&read.book);
+        }
         let book = fs::read(&self.path).ok().and_then(|bytes| serde_json::from_slice::<Book>(&bytes).ok());
-        book.filter(|book| book.format == FORMAT).unwrap_or_default()
+        let book = Arc::new(book.filter(|book| book.format == FORMAT).unwrap_or_default());
+        let file = looks.filter(|file| file.is_settled(SystemTime::now()));
+        *last = file.map(|file| Read { file, book: Arc::clone(&book) });
+        book
     }
 }
 
@@ -131,13 +172,54 @@ mod tests {
         let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
         let bad = Verdict::Quarantined("it hung".to_owned());
         let verdicts = Verdicts::in_folder(folder.path());
-        assert_eq!(verdicts.on(&one), None);
+        assert_eq!(verdict(&verdicts, &one), None);
         verdicts.keep(&one, "a", bad.clone()).unwrap();
         verdicts.keep(&other, "b", Verdict::Sound).unwrap();
         let again = Verdicts::in_folder(folder.path());
-        assert_eq!((again.on(&one), again.on(&other)), (Some(bad), Some(Verdict::Sound)));
+        assert_eq!((verdict(&again, &one), verdict(&again, &other)), (Some(bad), Some(Verdict::Sound)));
         assert_eq!((again.clear("a").unwrap(), again.clear("a").unwrap()), (1, 0));
-        assert_eq!((verdicts.on(&one), verdicts.on(&other)), (None, Some(Verdict::Sound)));
+        assert_eq!((verdict(&verdicts, &one), verdict(&verdicts, &other)), (None, Some(Verdict::Sound)));
+    }
+
+    fn verdict(verdicts: &Verdicts, digest: &Digest) -> Option<Verdict> {
+        verdicts.on(digest).map(|judged| judged.verdict)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_verdict_is_a_programs_own_as_long_as_nothing_of_its_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        let of_program = || {
+            let looks = fs::metadata(&program).ok().and_then(|metadata| Identity::of(&metadata));
+            Verdicts::in_folder(folder.path()).of_program(looks)
+        };
+        let (digest, is_own) =
+            (Digest::of(b"one"), |verdicts: &Verdicts| verdicts.on(&Digest::of(b"one")).unwrap().is_own);
+        fs::write(&program, "a").unwrap();
+        of_program().keep(&digest, "a", Verdict::Sound).unwrap();
+        assert!(is_own(&of_program()));
+        assert!(!is_own(&Verdicts::in_folder(folder.path())), "another program is run as a worker");
+        fs::rename(&program, folder.path().join("before")).unwrap();
+        fs::write(&program, "b").unwrap();
+        assert!(!is_own(&of_program()), "it was built anew");
+        Verdicts::in_folder(folder.path()).keep(&digest, "a", Verdict::Sound).unwrap();
+        assert!(!is_own(&of_program()) && !is_own(&Verdicts::in_folder(folder.path())), "nobody knows whose it is");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_book_is_read_again_when_its_file_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, verdicts) = (Digest::of(b"one"), Verdicts::in_folder(folder.path()));
+        verdicts.keep(&one, "a", Verdict::Sound).unwrap();
+        assert_eq!(verdict(&verdicts, &one), Some(Verdict::Sound));
+        assert!(verdicts.last.lock().is_none(), "within a tick of the clock a change would not show");
+        let file = Identity::of(&fs::metadata(&verdicts.path).unwrap()).unwrap();
+        *verdicts.last.lock() = Some(Read { file, book: Arc::default() });
+        assert_eq!(verdict(&verdicts, &one), None, "an unchanged file is not read again");
+        Verdicts::in_folder(folder.path()).keep(&one, "a", Verdict::Quarantined("it hung".to_owned())).unwrap();
+        assert_eq!(verdict(&verdicts, &one), Some(Verdict::Quarantined("it hung".to_owned())));
     }
 
     #[test]
@@ -145,8 +227,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("verdicts.json"), "{\"format\": 1, \"verd").unwrap();
         let verdicts = Verdicts::in_folder(folder.path());
-        assert_eq!(verdicts.on(&Digest::of(b"x")), None);
+        assert_eq!(verdict(&verdicts, &Digest::of(b"x")), None);
         verdicts.keep(&Digest::of(b"x"), "x", Verdict::Sound).unwrap();
-        assert_eq!(verdicts.on(&Digest::of(b"x")), Some(Verdict::Sound));
+        assert_eq!(verdict(&verdicts, &Digest::of(b"x")), Some(Verdict::Sound));
     }
 }

@@ -16,6 +16,7 @@ mod fault;
 mod initialize;
 mod method;
 mod params;
+mod plain_schema;
 mod request_meta;
 mod result;
 mod shape;

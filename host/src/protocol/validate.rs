@@ -1,25 +1,33 @@
 //! JSON Schema, compiled once and bounded (2026-07-28 L-04, L-05). Nothing is ever fetched: a reference to another document
 //! is an error of the schema.
 
+use super::plain_schema::is_plain;
 use jsonschema::{Draft, PatternOptions};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 /// Judges values by a schema.
 #[derive(Debug)]
 pub struct Validator {
-    schema: jsonschema::Validator,
+    schema: LazyLock<Compiled, Box<dyn FnOnce() -> Compiled + Send>>,
     /// How deep values may nest, where every level can multiply the work.
     max_depth: Option<usize>,
     is_of_objects: bool,
 }
+
+/// A compiled schema, or why it is none.
+type Compiled = Result<jsonschema::Validator, String>;
 
 /// Problems that one message names.
 const MAX_PROBLEMS: usize = 5;
 
 /// Bytes of a schema.
 const MAX_SCHEMA_BYTES: usize = 1 << 20;
+
+/// Bytes of a schema that may be compiled while a call waits.
+const MAX_LATE_BYTES: usize = 1 << 14;
 
 /// Steps back that one pattern may take on one text, where it has parts that need such.
 const MAX_BACKTRACKS: usize = 5_000;
@@ -28,16 +36,23 @@ const MAX_BACKTRACKS: usize = 5_000;
 const MAX_LOOKS: f64 = 4096.0;
 
 impl Validator {
-    /// Compiles a schema; 2020-12 unless its `$schema` says otherwise (2025-era J-09).
+    /// Compiles a schema; 2020-12 unless its `$schema` says otherwise (2025-era J-09). One that can be compiled for certain is
+    /// compiled when the first value is judged: many never are.
     ///
     /// # Errors
     /// Why it is none, or uses a dialect that is not known.
     pub fn compile(schema: &RawValue) -> Result<Self, String> {
-        if schema.get().len() > MAX_SCHEMA_BYTES {
+        let text = schema.get();
+        if text.len() > MAX_SCHEMA_BYTES {
             return Err(format!("it has more than {MAX_SCHEMA_BYTES} bytes"));
         }
-        let schema: Value = serde_json::from_str(schema.get()).map_err(|error| error.to_string())?;
-        Self::of(&schema)
+        let parse = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+        let schema = parse(text)?;
+        if text.len() > MAX_LATE_BYTES || !is_plain(&schema) {
+            return Self::of(&schema);
+        }
+        let text: Box<str> = text.into();
+        Self::with(&schema, Box::new(move || compiled(&parse(&text)?)))
     }
 
     /// Compiles a schema that is parsed already.
@@ -45,14 +60,11 @@ impl Validator {
     /// # Errors
     /// As [`Validator::compile`].
     pub fn of(schema: &Value) -> Result<Self, String> {
-        let options = || jsonschema::options().with_draft(Draft::Draft202012);
-        // Without parts that need to go back, a pattern takes as long as its text is.
-        let linear = options().with_pattern_options(PatternOptions::regex()).build(schema);
-        let built = linear.or_else(|_| {
-            let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS);
-            options().with_pattern_options(patterns).build(schema)
-        });
-        let schema_of = built.map_err(|error| error.to_string())?;
+        let compiled = compiled(schema)?;
+        Self::with(schema, Box::new(move || Ok(compiled)))
+    }
+
+    fn with(schema: &Value, compile: Box<dyn FnOnce() -> Compiled + Send>) -> Result<Self, String> {
         let references = References::of(schema);
         let looks = references.looks();
         if looks > MAX_LOOKS {
@@ -61,7 +73,7 @@ impl Validator {
         let looped = references.looped();
         let max_depth = (looped > 1).then(|| (MAX_LOOKS.ln() / (looped as f64).ln()).round() as usize);
         let is_of_objects = schema.get("type").is_some_and(|kind| kind == "object");
-        Ok(Self { schema: schema_of, max_depth, is_of_objects })
+        Ok(Self { schema: LazyLock::new(compile), max_depth, is_of_objects })
     }
 
     /// Whether the schema's root says that values are objects (2026-07-28 L-03).
@@ -89,8 +101,8 @@ impl Validator {
         {
             return Err(format!("the value: nested more than {max} deep, which this schema cannot be checked for"));
         }
-        let problems: Vec<String> = self
-            .schema
+        let schema = self.schema.as_ref().map_err(|reason| format!("its schema is not usable: {reason}"))?;
+        let problems: Vec<String> = schema
             .iter_errors(value)
             .take(MAX_PROBLEMS)
             .map(|error| {
@@ -101,6 +113,17 @@ impl Validator {
             .collect();
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
+}
+
+fn compiled(schema: &Value) -> Compiled {
+    let options = || jsonschema::options().with_draft(Draft::Draft202012);
+    // Without parts that need to go back, a pattern takes as long as its text is.
+    let linear = options().with_pattern_options(PatternOptions::regex()).build(schema);
+    let built = linear.or_else(|_| {
+        let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS);
+        options().with_pattern_options(patterns).build(schema)
+    });
+    built.map_err(|error| error.to_string())
 }
 
 fn depth_of(value: &Value) -> usize {
@@ -217,6 +240,19 @@ mod tests {
             assert!(Validator::of(&json!({"$ref": reference})).is_err(), "{reference}");
         }
         assert!(Validator::of(&json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}})).is_ok());
+    }
+
+    #[test]
+    fn what_is_compiled_late_judges_alike() {
+        let compile = |text: &str| Validator::compile(&RawValue::from_string(text.to_owned()).unwrap());
+        let late = compile(r#"{"type": "object", "properties": {"n": {"type": "integer"}}}"#).unwrap();
+        assert!(LazyLock::get(&late.schema).is_none() && late.is_of_objects());
+        assert_eq!(late.check(r#"{"n": 1}"#), Ok(()));
+        assert_eq!(late.check(r#"{"n": "1"}"#).unwrap_err(), "'/n': value is not of type \"integer\"");
+        // What may be none is compiled at once, and so is what takes long.
+        assert!(compile(r#"{"type": "text"}"#).is_err());
+        let large = format!(r#"{{"description": "{}"}}"#, "a".repeat(MAX_LATE_BYTES));
+        assert_eq!(compile(&large).unwrap().check("7"), Ok(()));
     }
 
     #[test]

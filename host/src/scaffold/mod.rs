@@ -365,6 +365,14 @@ mod tests {
         assert!(foreign());
         manifest("[workspace]\nmembers = [\"plugins/*\"]\n");
         assert!(!foreign(), "it is one of its own");
+        manifest("[workspace]\nmembers = [\"./plugins/*\"]\n");
+        assert!(!foreign(), "so it is");
+        manifest("[workspace]\nmembers = [\"*\"]\n");
+        assert!(foreign(), "a star is one folder");
+        manifest("[workspace]\nmembers = [\"host\"]\nexclude = [\"plugins\"]\n");
+        assert!(!foreign(), "with all that is in it");
+        manifest("[workspace]\nmembers = [\"host\"]\nexclude = [\"plugins/*\"]\n");
+        assert!(foreign(), "a star is a star there");
         manifest("[workspace]\nmembers = [\"host\"]\nexclude = [\"plugins/greeter\"]\n");
         assert!(!foreign());
     }

@@ -6,7 +6,7 @@
 
 mod file;
 
-use self::file::{Held, MAX_FILES, TASKS, caught, file, open_file, record, take_file, take_over};
+use self::file::{Held, TASKS, caught, files, open_file, record, take_file, take_over};
 use super::index::{Index, encode};
 use super::{
     Changes, ListPlace, Page, Replaced, RunnerId, StoreError, StoreFuture, Task, TaskId, TaskLimits, TaskStore,
@@ -358,7 +358,7 @@ impl Shared {
     /// left alone.
     fn take_over_others(&self, own: &Path, database: &Database, index: &mut Index) {
         let mut looked = self.looked.lock();
-        for path in (0..MAX_FILES).map(|number| file(&self.folder, number)).filter(|path| path != own) {
+        for path in files(&self.folder).into_iter().filter(|path| path != own) {
             let Ok(changed) = path.metadata().and_then(|metadata| metadata.modified()) else {
                 continue;
             };

@@ -401,6 +401,7 @@ impl Code {
             Some(folder) => skills::embedded(&folder)?,
         };
         let wants = wants(options)?;
+        let (has_start, has_stop) = (self.start.is_some(), self.stop.is_some());
         let start = self
             .start
             .unwrap_or_else(|| quote!(::core::result::Result::Ok(<Self as ::core::default::Default>::default())));
@@ -422,6 +423,8 @@ impl Code {
                     const NAME: &'static str = #name;
                     const VERSION: &'static str = #version;
                     const INSTRUCTIONS: ::core::option::Option<&'static str> = #instructions;
+                    const HAS_START: bool = #has_start;
+                    const HAS_STOP: bool = #has_stop;
                     const CACHE: ::core::option::Option<::mcp_plugin_api::Cache> = #cache;
 
                     #[allow(unused_variables, reason = "not every plugin has a configuration")]

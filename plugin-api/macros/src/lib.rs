@@ -26,7 +26,7 @@ use proc_macro::TokenStream;
 /// | `#[resources]` | a list of resources that may change: `fn(&self) -> Result<Vec<Resource>>` | |
 /// | `#[prompt]` | a prompt | `name`, `title`, `inline`, `icon` |
 /// | `#[complete(prompt = "…", argument = "…")]` | proposals for an argument; `template = "…"` for a template's | `inline` |
-/// | `#[start]` | makes the plugin from its configuration: `fn(Config, Host) -> Result<Self>`; without it, `Default` | |
+/// | `#[start]` | makes the plugin from its configuration: `fn(Config, Host) -> Result<Self>`; without it, `Default`, outside the runtime | |
 /// | `#[stop]` | ends its work: `fn(&self)` | |
 ///
 /// The doc comment of a function is its description; a first line `# …` is its title. Doc comments of arguments describe

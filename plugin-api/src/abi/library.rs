@@ -58,14 +58,43 @@ impl std::error::Error for OpenError {
 /// As [`libloading::Library::new`]: the constructors of the library run, with all rights of the process.
 pub unsafe fn open_library(path: &Path) -> Result<ModuleRef, OpenError> {
     // SAFETY: upheld by the caller.
+    let header = unsafe { mapped_header(path) }?;
+    let plugin = header.layout().ok_or_else(|| OpenError::Layout("it has no layout".to_owned()))?;
+    is_layout_compatible(<ModuleRef as StableAbi>::LAYOUT, plugin).map_err(OpenError::Layout)?;
+    // SAFETY: the layouts were found compatible just now, in one direction or the other.
+    unsafe { module(header) }
+}
+
+/// Maps a library whose layout was checked before. Otherwise as [`open_library`].
+///
+/// # Errors
+/// See [`OpenError`].
+///
+/// # Blocking
+/// As [`open_library`].
+///
+/// # Safety
+/// As [`open_library`]; and [`open_library`] has opened the same bytes in a process of the same program.
+pub unsafe fn open_checked_library(path: &Path) -> Result<ModuleRef, OpenError> {
+    // SAFETY: upheld by the caller.
+    let header = unsafe { mapped_header(path) }?;
+    // SAFETY: upheld by the caller.
+    unsafe { module(header) }
+}
+
+/// Maps a library, for good, and finds its header, which says with what abi_stable it was built.
+///
+/// # Safety
+/// As [`libloading::Library::new`].
+unsafe fn mapped_header(path: &Path) -> Result<&'static LibHeader, OpenError> {
+    // SAFETY: upheld by the caller.
     let opened = unsafe { open_now(path) };
     let library = opened.map_err(OpenError::Loader)?;
     let library = Box::leak(Box::new(library));
     // SAFETY: the symbol is the static that `plugin_header` made; its address is what an `AbiHeaderRef` is.
     let header = unsafe { library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()) };
     let header: AbiHeaderRef = *header.map_err(OpenError::MissingSymbol)?;
-    let header = header.upgrade().map_err(|error| OpenError::Header(first_line(&error.to_string())))?;
-    checked_module(header)
+    header.upgrade().map_err(|error| OpenError::Header(first_line(&error.to_string())))
 }
 
 /// Opens the library that an author has just built, in the process of their test.
@@ -102,13 +131,13 @@ unsafe fn open_now(path: &Path) -> Result<libloading::Library, libloading::Error
     unsafe { Library::load_with_flags(path, flags) }.map(Into::into)
 }
 
-/// The module of a header, if its layout fits in either direction.
-fn checked_module(header: &'static LibHeader) -> Result<ModuleRef, OpenError> {
-    let plugin = header.layout().ok_or_else(|| OpenError::Layout("it has no layout".to_owned()))?;
-    is_layout_compatible(<ModuleRef as StableAbi>::LAYOUT, plugin).map_err(OpenError::Layout)?;
+/// The module of a header.
+///
+/// # Safety
+/// Its layout fits, in one direction or the other; what is missing at the end of a prefix type reads as absent.
+unsafe fn module(header: &'static LibHeader) -> Result<ModuleRef, OpenError> {
     // Not `RootModule::load_from`: that has one static for each module type, and the second plugin would get the first one's.
-    // SAFETY: the layouts were found compatible just now, in one direction or the other; what is missing at the end of a
-    // prefix type reads as absent.
+    // SAFETY: upheld by the caller.
     let module = unsafe { header.init_root_module_with_unchecked_layout::<ModuleRef>() };
     module.map_err(|error| OpenError::Module(first_line(&error.to_string())))
 }

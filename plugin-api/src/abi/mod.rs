@@ -28,7 +28,7 @@ pub use header::{is_layout_compatible, plugin_header};
 #[cfg(feature = "testing")]
 pub(crate) use library::open_own;
 #[cfg(feature = "loader")]
-pub use library::{OpenError, open_library};
+pub use library::{OpenError, open_checked_library, open_library};
 pub use metadata::{
     FORMAT, METADATA_CAPACITY, METADATA_MAGIC, METADATA_SECTION, METADATA_SECTION_MACHO, METADATA_SECTION_PE, Metadata,
     MetadataError, PanicMode, metadata_bytes, parse_metadata,

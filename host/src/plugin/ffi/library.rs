@@ -15,18 +15,32 @@ pub(in crate::plugin) struct Library {
     module: ModuleRef,
 }
 
+/// What is known of the layout of a library's objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plugin) enum Layout {
+    /// Nothing.
+    Unknown,
+    /// A process of this very program has opened the same bytes, and found that it fits.
+    Checked,
+}
+
 impl Library {
-    /// Maps a library and checks its layout.
+    /// Maps a library, and checks its layout unless that was done before: the check takes longer than all else.
     ///
     /// # Errors
     /// See [`OpenError`].
     ///
     /// # Blocking
     /// Runs the constructors of the library: use a thread that may hang.
-    pub(in crate::plugin) fn open(path: &Path) -> Result<Self, OpenError> {
-        // SAFETY: the library's constructors run here. The operator has enabled the plugin, and the path is that of the
-        // private copy of the very bytes that were inspected and verified.
-        unsafe { abi::open_library(path) }.map(|module| Self { module })
+    pub(in crate::plugin) fn open(path: &Path, layout: Layout) -> Result<Self, OpenError> {
+        let module = match layout {
+            // SAFETY: the library's constructors run here. The operator has enabled the plugin, and the path is that of the
+            // private copy of the very bytes that were inspected and verified.
+            Layout::Unknown => unsafe { abi::open_library(path) },
+            // SAFETY: as above; and the check gives the same for the same program and the same bytes.
+            Layout::Checked => unsafe { abi::open_checked_library(path) },
+        };
+        module.map(|module| Self { module })
     }
 
     /// Starts the plugin in it.

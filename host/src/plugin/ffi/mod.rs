@@ -13,7 +13,7 @@ mod library;
 mod windows;
 
 pub(super) use gauge::Gauge;
-pub(super) use library::{Library, Plugin, PluginAnswer};
+pub(super) use library::{Layout, Library, Plugin, PluginAnswer};
 #[cfg(windows)]
 pub(super) use windows::{Job, has_console, ignore_console, take_foreign_standard};
 #[cfg(windows)]

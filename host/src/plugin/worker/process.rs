@@ -2,6 +2,7 @@
 
 use super::system::{self, HostEnd, Leash, Spawned};
 use super::{Frame, FrameError, Kind, NOT_CONFINED, Opened, Opening, WORKER_COMMAND};
+use crate::plugin::known::Identity;
 use crate::plugin::lent::{LentHost, OwnHost, kept_levels};
 use bytes::{Buf as _, BytesMut};
 use std::io;
@@ -17,6 +18,15 @@ impl Default for WorkerProgram {
     /// This program itself: on Linux the very file that runs, even when another has taken its place.
     fn default() -> Self {
         Self(system::program())
+    }
+}
+
+impl WorkerProgram {
+    /// What tells this program from every other, and from itself when it is built anew; nothing where another is run as a worker,
+    /// or the system does not lead to the very file that runs.
+    pub(in crate::plugin) fn identity(&self) -> Option<Identity> {
+        let is_this = cfg!(target_os = "linux") && self.0 == system::program();
+        is_this.then(|| std::fs::metadata(&self.0).ok().and_then(|metadata| Identity::of(&metadata))).flatten()
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Broken, DiskError};
 use crate::rt::private;
 use crate::task::index::Index;
 use crate::task::{Task, TaskId};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(super) const TASKS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("tasks-1");
 
 /// Files that hosts with one folder may have.
-pub(super) const MAX_FILES: usize = 256;
+const MAX_FILES: usize = 256;
 
 /// Bytes of the file that are held in memory.
 pub(super) const CACHE_BYTES: usize = 16 << 20;
@@ -25,7 +25,7 @@ pub(super) struct Held {
     _lock: File,
 }
 
-pub(super) fn file(folder: &Path, number: usize) -> PathBuf {
+fn file(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("{number}.redb"))
 }
 
@@ -80,21 +80,45 @@ pub(super) fn open_file(path: &Path) -> Result<(Database, Index), Broken> {
         drop(own_file(path)?);
         let mut builder = Database::builder();
         let database = builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)?;
-        let transaction = database.begin_write()?;
-        let mut index = Index::default();
-        for record in transaction.open_table(TASKS)?.iter()? {
-            let (id, bytes) = record?;
-            match serde_json::from_slice::<Task>(bytes.value()) {
-                Ok(task) => index.put(&task, bytes.value().len()),
-                Err(error) => {
-                    // It stays where it is, for a host that can read it.
-                    tracing::warn!(task = %TaskId::of(id.value()), %error, "a task that cannot be read is left alone");
-                }
+        // Each write waits for the disk: there is none where nothing is to be written.
+        let index = match database.begin_read()?.open_table(TASKS) {
+            Ok(tasks) => indexed(&tasks)?,
+            Err(TableError::TableDoesNotExist(_)) => {
+                let making = database.begin_write()?;
+                making.open_table(TASKS)?;
+                making.commit()?;
+                Index::default()
             }
-        }
-        transaction.commit()?;
+            Err(error) => return Err(error.into()),
+        };
         Ok((database, index))
     })
+}
+
+fn indexed(tasks: &ReadOnlyTable<&'static str, &'static [u8]>) -> Result<Index, Broken> {
+    let mut index = Index::default();
+    for record in tasks.iter()? {
+        let (id, bytes) = record?;
+        match serde_json::from_slice::<Task>(bytes.value()) {
+            Ok(task) => index.put(&task, bytes.value().len()),
+            Err(error) => {
+                // It stays where it is, for a host that can read it.
+                tracing::warn!(task = %TaskId::of(id.value()), %error, "a task that cannot be read is left alone");
+            }
+        }
+    }
+    Ok(index)
+}
+
+/// The files that there are in a folder, in their order.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut numbers: Vec<usize> = names
+        .filter_map(|name| name.to_str()?.strip_suffix(".redb")?.parse().ok())
+        .filter(|it| *it < MAX_FILES)
+        .collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| file(folder, number)).collect()
 }
 
 /// Moves what a host that is gone has left into this host's file; false where it lives. The other file stays, empty: were it removed, another host

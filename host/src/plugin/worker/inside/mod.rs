@@ -12,7 +12,7 @@ use super::system::{WorkerEnds, die_with_host};
 use super::{Frame, Kind, NOT_CONFINED, Opened, Opening, PROTOCOL};
 use crate::plugin::Digest;
 use crate::plugin::confine;
-use crate::plugin::ffi::{Library, Plugin, PluginAnswer};
+use crate::plugin::ffi::{Layout, Library, Plugin, PluginAnswer};
 use crate::plugin::lent::failed;
 use crate::telemetry::chain;
 use baton::{Baton, Turn};
@@ -110,7 +110,7 @@ fn open(reader: &mut Reader, outbox: &Outbox) -> Result<Library, Refusal> {
     if digest.map_err(|error| not_confined(error.to_string()))?.to_string() != opening.digest {
         return Err(not_confined("somebody has changed the private copy since it was checked".to_owned()));
     }
-    let library = Library::open(&opening.library).map_err(|error| refused(chain(&error)))?;
+    let library = Library::open(&opening.library, Layout::Unknown).map_err(|error| refused(chain(&error)))?;
     let opened = Opened { level: library.level(), enforced };
     let opened = serde_json::to_vec(&opened).map_err(|error| not_confined(error.to_string()))?;
     outbox.send(&Frame { payload: &opened, ..Frame::of(Kind::Opened, 0) });
