@@ -1,11 +1,13 @@
 //! Where a plugin's functions run: at once where they can, on the plugin's own small runtime where they must wait.
 
+#![allow(clippy::disallowed_types, reason = "authors need no lock of another crate for this")]
+
 use crate::abi::{Failure, GuardedFuture, Outcome, Panicked, Reply, failure, guard, into_foreign};
 use crate::context::Context;
 use crate::log;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -21,6 +23,8 @@ const MAX_BLOCKING_THREADS: usize = 64;
 #[derive(Default)]
 pub(crate) struct Engine {
     runtime: OnceLock<Runtime>,
+    /// Held by who starts it: calls come many at a time.
+    starting: Mutex<()>,
 }
 
 /// What a function of the plugin gives to the boundary: JSON, or why there is none.
@@ -28,19 +32,15 @@ pub(crate) type Work = Result<Vec<u8>, Failure>;
 
 impl Engine {
     fn runtime(&self) -> Result<&Runtime, Failure> {
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime);
-        }
-        let built = Builder::new_multi_thread()
-            .worker_threads(WORKER_THREADS)
-            .max_blocking_threads(MAX_BLOCKING_THREADS)
-            .thread_name("plugin")
-            .enable_all()
-            .build();
-        match built {
-            Ok(runtime) => Ok(self.runtime.get_or_init(|| runtime)),
-            Err(error) => Err(internal(format!("the plugin's runtime cannot start: {error}"))),
-        }
+        let built = get_or_try_init(&self.runtime, &self.starting, || {
+            Builder::new_multi_thread()
+                .worker_threads(WORKER_THREADS)
+                .max_blocking_threads(MAX_BLOCKING_THREADS)
+                .thread_name("plugin")
+                .enable_all()
+                .build()
+        });
+        built.map_err(|error| internal(format!("the plugin's runtime cannot start: {error}")))
     }
 
     /// Runs a function that is ready at once.
@@ -173,4 +173,49 @@ pub(crate) fn panicked(panic: Panicked) -> Failure {
 
 pub(crate) fn internal(message: String) -> Failure {
     Failure { kind: failure::INTERNAL.into(), message: message.into(), data: Vec::new().into() }
+}
+
+/// What is in a cell; made by the first who asks, while others wait, and by the next one where that fails.
+fn get_or_try_init<'a, T, E>(
+    cell: &'a OnceLock<T>,
+    making: &Mutex<()>,
+    make: impl FnOnce() -> Result<T, E>,
+) -> Result<&'a T, E> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => make().map(|value| cell.get_or_init(|| value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn what_many_ask_for_at_once_is_made_once() {
+        const ASKING: usize = 8;
+        let (cell, making, made) = (OnceLock::new(), Mutex::default(), AtomicUsize::new(0));
+        assert_eq!(get_or_try_init(&cell, &making, || Err("there is no thread")), Err("there is no thread"));
+        let together = Barrier::new(ASKING);
+        std::thread::scope(|scope| {
+            for _ in 0..ASKING {
+                scope.spawn(|| {
+                    together.wait();
+                    let make = || {
+                        // As long as it lasts, others ask.
+                        std::thread::yield_now();
+                        Ok::<_, ()>(made.fetch_add(1, Ordering::Relaxed))
+                    };
+                    assert_eq!(get_or_try_init(&cell, &making, make), Ok(&0));
+                });
+            }
+        });
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+    }
 }

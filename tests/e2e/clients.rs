@@ -257,25 +257,26 @@ fn each_client_is_told_in_its_own_words() {
 #[test]
 fn an_entry_names_the_program_as_it_was_called() {
     let user = User::new();
-    let folder = user.path("bin");
+    let home = user.0.path().canonicalize().unwrap();
+    let folder = home.join("bin");
     fs::create_dir(&folder).unwrap();
     let link = folder.join("mcp-host");
     std::os::unix::fs::symlink(artifact("mcp-host"), &link).unwrap();
-    fs::create_dir(user.path("other")).unwrap();
-    fs::write(user.path("other/mcp-host"), "another program").unwrap();
+    fs::create_dir(home.join("other")).unwrap();
+    fs::write(home.join("other/mcp-host"), "another program").unwrap();
     // A shell looks for it: a `Command` would do so in this process's own `PATH`.
     let entry = |program: &str, path: &Path| {
         let mut command = Command::new("/bin/bash");
         command.args(["-c", &format!("exec {program} client install cursor --plugins-dir .")]);
-        command.env_clear().env("HOME", user.0.path()).env("PATH", path).current_dir(user.0.path());
+        command.env_clear().env("HOME", &home).env("PATH", path).current_dir(&home);
         assert!(command.status().unwrap().success());
         read(&user.path(".cursor/mcp.json"))["mcpServers"]["mcp-host"]["command"].clone()
     };
     assert_eq!(entry("mcp-host", &folder), json!(link));
     assert_eq!(entry("./bin/mcp-host", Path::new("/nowhere")), json!(link));
     let real = artifact("mcp-host").canonicalize().unwrap();
-    let called = format!("-a mcp-host {}", real.display());
-    assert_eq!(entry(&called, &user.path("other")), json!(real), "what has its name there is another program");
+    let called = format!("-a mcp-host '{}'", real.display());
+    assert_eq!(entry(&called, &home.join("other")), json!(real), "what has its name there is another program");
 }
 
 #[test]

@@ -387,6 +387,12 @@ fn what_is_served_is_heard_while_another_version_loads() {
     let list = || client.ask(&request(2, "tools/list", json!({}))).to_string();
     eventually("the end of what fails", || (!list().contains("\"panics\"")).then_some(()));
     assert_eq!(text(&client.ask(&call(1, "works", json!({})))), "works");
+    // The other one still loads: it is neither served nor refused.
+    let guest = health(&client, "guest").unwrap();
+    assert_eq!(
+        (&guest["generation"], guest["reason"].as_str()),
+        (&json!(1), Some("tool 'panics' is out: it panicked; it is tried again"))
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub use health::plugins;
 use crate::config::{RequestState, Settings, Tasks};
 use crate::dispatch::Dispatcher;
 use crate::plugin::{Reread, Supervisor};
+use crate::protocol::Validator;
 use crate::registry::Registry;
 use crate::replay::{KeyError, Keys, Ledger, Rounds};
 use crate::rt::{Clock, Drain, Hangups, end_requested, end_wanted, standard_input, standard_output};
@@ -129,11 +130,25 @@ impl App {
         let asked = Arc::new(Notify::new());
         self.drain.spawn(pass_on(hangups, Arc::clone(&asked), drain.clone()));
         self.drain.spawn(async move { followed.follow(reread, file, asked, drain).await });
+        self.make_ready_to_judge();
         let served = self.serve_to_the_end(kept, stdout).await;
         supervisor.stop_all(STOP_GRACE).await;
         let in_time = served?;
         tracing::info!(all_calls_finished = in_time, "ended");
         Ok(())
+    }
+
+    /// Computes what judging values needs, once the first answers are on their way: they do not need it, and the first call that
+    /// does would wait for it.
+    fn make_ready_to_judge(&self) {
+        const AFTER: Duration = Duration::from_millis(200);
+        let snapshot = self.dispatcher.registry().snapshot();
+        if snapshot.tools().iter().any(|tool| tool.schemas.input.is_some() || tool.schemas.output.is_some()) {
+            tokio::spawn(async {
+                tokio::time::sleep(AFTER).await;
+                tokio::task::spawn_blocking(Validator::make_ready);
+            });
+        }
     }
 
     /// Serves, and drains; whether all work finished by itself.

@@ -110,7 +110,7 @@ pub(super) struct Mapped {
 /// A copy whose bytes may be opened.
 struct Verified(Arc<Staged>);
 
-/// A copy that a process has opened and survived, and whether that was one of this very program.
+/// A copy that a process has opened and survived, and what is known of its layout.
 struct Sound(Arc<Staged>, Layout);
 
 /// What the operator demands of bytes before they are opened, and the signature that they have.
@@ -219,7 +219,7 @@ impl Loader {
             tracing::warn!(plugin = metadata.name, %error, "its verdict is not kept: it is probed again at the next start");
         }
         match verdict {
-            Verdict::Sound => Ok(Sound(staged, Layout::Unknown)),
+            Verdict::Sound => Ok(Sound(staged, self.verdicts.own_check().into())),
             Verdict::Quarantined(reason) => Err(LoadError::Quarantined { plugin: metadata.name.clone(), reason }),
         }
     }
@@ -230,8 +230,7 @@ impl Loader {
             Some(Judged { verdict: Verdict::Quarantined(reason), .. }) => {
                 Err(LoadError::Quarantined { plugin: staged.metadata.name.clone(), reason })
             }
-            Some(Judged { verdict: Verdict::Sound, is_own: true }) => Ok(Some(Layout::Checked)),
-            Some(Judged { verdict: Verdict::Sound, is_own: false }) => Ok(Some(Layout::Unknown)),
+            Some(Judged { verdict: Verdict::Sound, own }) => Ok(Some(own.into())),
             None => Ok(None),
         }
     }
@@ -264,6 +263,7 @@ impl Loader {
     ) -> Result<(Body, Vec<u8>), LoadError> {
         let mapped = Arc::clone(&self.mapped);
         let table = config.config.to_string();
+        let verdicts = self.verdicts.clone();
         let starting = Blocking { name: "plugin-start", deadline: self.start_timeout };
         let started = starting.run(move || {
             take_foreign_standard(false).map_err(LoadError::StandardOutput)?;
@@ -283,6 +283,17 @@ impl Loader {
             *mapped.images.entry(staged.metadata.name.clone()).or_default() += 1;
             drop(mapped);
             let library = opened?;
+            if layout == Layout::Unknown && verdicts.own_check().is_some() {
+                // Another build has seen it before: from the next start on this one has too.
+                let (digest, plugin) = (staged.digest, staged.metadata.name.clone());
+                let keeping = move || {
+                    if let Err(error) = verdicts.keep(&digest, &plugin, Verdict::Sound) {
+                        tracing::debug!(plugin, %error, "its verdict is not kept: its layout is checked again at the next start");
+                    }
+                };
+                // Beside the start, which need not wait for the disk.
+                let _ = std::thread::Builder::new().name("plugin-verdict".to_owned()).spawn(keeping);
+            }
             tracing::debug!(
                 plugin = staged.metadata.name, digest = %staged.digest, level = library.level(),
                 file = %staged.origin.display(), "opened"

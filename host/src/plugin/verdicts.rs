@@ -26,9 +26,14 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
-    /// This very program has opened the file before: what it found of the layout of its objects it would find again.
-    pub(super) is_own: bool,
+    /// This very program has opened the file before.
+    pub(super) own: Option<OwnCheck>,
 }
+
+/// This very program has opened a file before, in a process of its own, and found that the layout of its objects fits: it would
+/// find the same again. Made here only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnCheck(());
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
@@ -54,16 +59,16 @@ struct Book {
 #[derive(Debug, Clone)]
 pub struct Verdicts {
     path: PathBuf,
-    /// The program that opens files for a verdict, where it is this one.
+    /// The program that opens files for a verdict, where that is this one.
     program: Option<Identity>,
     /// Held while the book is read and written again.
     writing: Arc<Mutex<()>>,
-    last: Arc<Mutex<Option<Read>>>,
+    last: Arc<Mutex<Option<LastRead>>>,
 }
 
 /// The book as it was read last.
 #[derive(Debug)]
-struct Read {
+struct LastRead {
     file: Identity,
     book: Arc<Book>,
 }
@@ -94,10 +99,16 @@ impl Verdicts {
     /// Reads the book, which is small, where it has changed.
     #[must_use]
     pub(super) fn on(&self, digest: &Digest) -> Option<Judged> {
-        let book = self.read();
+        let book = self.read(SystemTime::now());
         let kept = book.verdicts.get(&digest.to_string()).filter(|kept| kept.host == env!("CARGO_PKG_VERSION"))?;
-        let is_own = self.program.is_some() && self.program == kept.program;
-        Some(Judged { verdict: kept.verdict.clone(), is_own })
+        let own = if self.program == kept.program { self.own_check() } else { None };
+        Some(Judged { verdict: kept.verdict.clone(), own })
+    }
+
+    /// What a probe that has found a file sound says of its layout: nothing where another program is run for it.
+    #[must_use]
+    pub(super) fn own_check(&self) -> Option<OwnCheck> {
+        self.program.as_ref().map(|_| OwnCheck(()))
     }
 
     /// Keeps a verdict. Where that is not possible, the file is probed again at the next start.
@@ -139,7 +150,7 @@ impl Verdicts {
         // Another host, or `mcp-host plugins clear`, may write too.
         let lock = fs::File::create(self.path.with_extension("lock"))?;
         lock.lock()?;
-        let mut book = Arc::unwrap_or_clone(self.read());
+        let mut book = Arc::unwrap_or_clone(self.read(SystemTime::now()));
         change(&mut book);
         book.format = FORMAT;
         let draft = self.path.with_extension(format!("{}.draft", std::process::id()));
@@ -148,7 +159,7 @@ impl Verdicts {
     }
 
     /// What cannot be read, or is of another form, says nothing: files are probed again.
-    fn read(&self) -> Arc<Book> {
+    fn read(&self, now: SystemTime) -> Arc<Book> {
         let looks = fs::metadata(&self.path).ok().and_then(|metadata| Identity::of(&metadata));
         let mut last = self.last.lock();
         if let Some(read) = last.as_ref().filter(|read| Some(&read.file) == looks.as_ref()) {
@@ -156,8 +167,8 @@ impl Verdicts {
         }
         let book = fs::read(&self.path).ok().and_then(|bytes| serde_json::from_slice::<Book>(&bytes).ok());
         let book = Arc::new(book.filter(|book| book.format == FORMAT).unwrap_or_default());
-        let file = looks.filter(|file| file.is_settled(SystemTime::now()));
-        *last = file.map(|file| Read { file, book: Arc::clone(&book) });
+        let file = looks.filter(|file| file.is_settled(now));
+        *last = file.map(|file| LastRead { file, book: Arc::clone(&book) });
         book
     }
 }
@@ -165,6 +176,7 @@ impl Verdicts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn verdicts_outlive_the_process_until_they_are_cleared_by_name() {
@@ -194,8 +206,8 @@ mod tests {
             let looks = fs::metadata(&program).ok().and_then(|metadata| Identity::of(&metadata));
             Verdicts::in_folder(folder.path()).of_program(looks)
         };
-        let (digest, is_own) =
-            (Digest::of(b"one"), |verdicts: &Verdicts| verdicts.on(&Digest::of(b"one")).unwrap().is_own);
+        let digest = Digest::of(b"one");
+        let is_own = |verdicts: &Verdicts| verdicts.on(&digest).unwrap().own.is_some();
         fs::write(&program, "a").unwrap();
         of_program().keep(&digest, "a", Verdict::Sound).unwrap();
         assert!(is_own(&of_program()));
@@ -213,10 +225,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, verdicts) = (Digest::of(b"one"), Verdicts::in_folder(folder.path()));
         verdicts.keep(&one, "a", Verdict::Sound).unwrap();
-        assert_eq!(verdict(&verdicts, &one), Some(Verdict::Sound));
+        let now = fs::metadata(&verdicts.path).unwrap().modified().unwrap();
+        assert_eq!(verdicts.read(now).verdicts.len(), 1);
         assert!(verdicts.last.lock().is_none(), "within a tick of the clock a change would not show");
-        let file = Identity::of(&fs::metadata(&verdicts.path).unwrap()).unwrap();
-        *verdicts.last.lock() = Some(Read { file, book: Arc::default() });
+        verdicts.read(now + Duration::from_secs(10));
+        verdicts.last.lock().as_mut().unwrap().book = Arc::default();
         assert_eq!(verdict(&verdicts, &one), None, "an unchanged file is not read again");
         Verdicts::in_folder(folder.path()).keep(&one, "a", Verdict::Quarantined("it hung".to_owned())).unwrap();
         assert_eq!(verdict(&verdicts, &one), Some(Verdict::Quarantined("it hung".to_owned())));

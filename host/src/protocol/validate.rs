@@ -55,6 +55,14 @@ impl Validator {
         Self::with(&schema, Box::new(move || compiled(&parse(&text)?)))
     }
 
+    /// Compiles what all that is compiled late needs, which takes milliseconds, once in a process.
+    ///
+    /// # Blocking
+    /// Computes.
+    pub fn make_ready() {
+        let _ = jsonschema::meta::is_valid(&serde_json::json!({"type": "object"}));
+    }
+
     /// Compiles a schema that is parsed already.
     ///
     /// # Errors

@@ -256,7 +256,7 @@ impl Builder<'_> {
         if let Some(before) = self.before.tool(name).filter(|before| has_same_schemas(&before.definition, tool)) {
             return Some(Arc::clone(&before.schemas));
         }
-        // Compiled even where the plugin judges for itself: clients get the schemas too, and fetch nothing for them.
+        // Judged even where the plugin judges for itself: clients get the schemas too, and fetch nothing for them.
         let input = Validator::compile(&tool.input_schema).and_then(|validator| match validator.is_of_objects() {
             true => Ok((!tool.checks_input).then_some(validator)),
             false => Err("its root must have the type object".to_owned()),

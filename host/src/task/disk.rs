@@ -358,7 +358,11 @@ impl Shared {
     /// left alone.
     fn take_over_others(&self, own: &Path, database: &Database, index: &mut Index) {
         let mut looked = self.looked.lock();
-        for path in files(&self.folder).into_iter().filter(|path| path != own) {
+        let files = files(&self.folder).unwrap_or_else(|error| {
+            tracing::error!(folder = %self.folder.display(), %error, "what hosts that are gone have left there is not taken over");
+            Vec::new()
+        });
+        for path in files.into_iter().filter(|path| path != own) {
             let Ok(changed) = path.metadata().and_then(|metadata| metadata.modified()) else {
                 continue;
             };

@@ -252,7 +252,7 @@ impl Database {
                     "this statement is not allowed here: no transactions, settings, other files or, in read_query, changes",
                 ),
                 Some(ErrorCode::DiskFull) => Error::new(format!(
-                    "nothing was changed: the database may grow to {} MiB, and its disk must have room",
+                    "nothing was changed: the database may grow to {} MiB, and disks must have room for it and for what is sorted",
                     self.limits.max_bytes >> 20
                 )),
                 _ => error.into(),

@@ -3,6 +3,7 @@
 use super::call_side::CallSide;
 use super::host_side::HostSide;
 use crate::plugin::lent::{LentCall, LentHost};
+use crate::plugin::verdicts::OwnCheck;
 use foreign::{FfiFuture, RSlice, RStr, TD_Opaque};
 use mcp_plugin_api::abi::{
     self, Failure, HostObject, ModuleRef, OpenError, Outcome, PluginObject, Reply, foreign, guard,
@@ -10,7 +11,7 @@ use mcp_plugin_api::abi::{
 use std::path::Path;
 use std::sync::Arc;
 
-/// A library that is mapped, checked, and not yet started.
+/// A library that is mapped, of a layout that was checked, and not yet started.
 pub(in crate::plugin) struct Library {
     module: ModuleRef,
 }
@@ -21,7 +22,13 @@ pub(in crate::plugin) enum Layout {
     /// Nothing.
     Unknown,
     /// A process of this very program has opened the same bytes, and found that it fits.
-    Checked,
+    Checked(OwnCheck),
+}
+
+impl From<Option<OwnCheck>> for Layout {
+    fn from(own: Option<OwnCheck>) -> Self {
+        own.map_or(Self::Unknown, Self::Checked)
+    }
 }
 
 impl Library {
@@ -37,8 +44,9 @@ impl Library {
             // SAFETY: the library's constructors run here. The operator has enabled the plugin, and the path is that of the
             // private copy of the very bytes that were inspected and verified.
             Layout::Unknown => unsafe { abi::open_library(path) },
-            // SAFETY: as above; and the check gives the same for the same program and the same bytes.
-            Layout::Checked => unsafe { abi::open_checked_library(path) },
+            // SAFETY: as above; and the check gives the same for the same program and the same bytes. The program is the same by
+            // `WorkerProgram::identity`, and an `OwnCheck` comes from `Verdicts` only; the bytes are by `Demand::judge`.
+            Layout::Checked(OwnCheck { .. }) => unsafe { abi::open_checked_library(path) },
         };
         module.map(|module| Self { module })
     }

@@ -6,8 +6,8 @@ use crate::plugin::known::Identity;
 use crate::plugin::lent::{LentHost, OwnHost, kept_levels};
 use bytes::{Buf as _, BytesMut};
 use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tokio::process::Child;
 
 /// The program that is run as a worker.
@@ -23,10 +23,15 @@ impl Default for WorkerProgram {
 
 impl WorkerProgram {
     /// What tells this program from every other, and from itself when it is built anew; nothing where another is run as a worker,
-    /// or the system does not lead to the very file that runs.
+    /// the system does not lead to the very file that runs, or that was changed just now.
     pub(in crate::plugin) fn identity(&self) -> Option<Identity> {
-        let is_this = cfg!(target_os = "linux") && self.0 == system::program();
-        is_this.then(|| std::fs::metadata(&self.0).ok().and_then(|metadata| Identity::of(&metadata))).flatten()
+        if !cfg!(target_os = "linux") || self.0 != system::program() {
+            return None;
+        }
+        let of = |path: &Path| std::fs::metadata(path).ok().and_then(|metadata| Identity::of(&metadata));
+        // An emulator may be what runs, and tells only the second that it is not.
+        let (running, named) = (of(&self.0)?, of(&std::env::current_exe().ok()?)?);
+        (running == named && running.is_settled(SystemTime::now())).then_some(running)
     }
 }
 

@@ -111,14 +111,18 @@ fn indexed(tasks: &ReadOnlyTable<&'static str, &'static [u8]>) -> Result<Index, 
 }
 
 /// The files that there are in a folder, in their order.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
-    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let mut numbers: Vec<usize> = names
-        .filter_map(|name| name.to_str()?.strip_suffix(".redb")?.parse().ok())
-        .filter(|it| *it < MAX_FILES)
-        .collect();
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        numbers.extend(number.filter(|number| *number < MAX_FILES && path == file(folder, *number)));
+    }
     numbers.sort_unstable();
-    numbers.into_iter().map(|number| file(folder, number)).collect()
+    Ok(numbers.into_iter().map(|number| file(folder, number)).collect())
 }
 
 /// Moves what a host that is gone has left into this host's file; false where it lives. The other file stays, empty: were it removed, another host
