@@ -7,7 +7,7 @@ use mcp_host_tests::{
     FAST, Host, HostBuilder, System, call, compile_c, eventually, health, host_program, in_worker, library_name,
     processes_of, put, put_version, system, text, version, version_bytes, version_text, versioned, wait_for_state,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -278,6 +278,33 @@ fn locked_definitions_are_served_when_they_are_approved() {
         let reply = client.ask(&call(1, "version", json!({})));
         (reply["result"]["content"][0]["text"] == version_text(2)).then_some(())
     });
+}
+
+#[test]
+fn a_program_checks_what_another_build_has_checked_and_remembers_it() {
+    let builder = Host::with(&["hello"]);
+    let book = builder.folder_path().join("state/plugins/verdicts.json");
+    let program = || {
+        let written: Value = serde_json::from_slice(&fs::read(&book).ok()?).ok()?;
+        written["verdicts"].as_object()?.values().next().map(|verdict| verdict["program"].clone())
+    };
+    let first = builder.serve_http();
+    let own = program().unwrap();
+    assert!(own["number"].is_u64(), "{own}");
+    let builder = first.kill();
+    // As if another build had written it.
+    let mut written: Value = serde_json::from_slice(&fs::read(&book).unwrap()).unwrap();
+    written["verdicts"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+        .for_each(|verdict| verdict["program"]["number"] = json!(1));
+    fs::write(&book, written.to_string()).unwrap();
+    let host = builder.serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    assert_eq!(text(&client.ask(&call(1, "greet", json!({"name": "you"})))), "Hello, you!");
+    eventually("its own verdict", || program().filter(|it| *it == own));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::arguments::{take_variables, tool_arguments};
 use crate::attributes::{Doc, Mark, Options, check_name};
 use crate::function::{Function, Output, ends_with, inside};
-use crate::quoted::{APP_MIME_TYPE, check_page, icons, metas, quoted, some, task, tool_hints};
+use crate::quoted::{APP_MIME_TYPE, check_page, icons, metas, quoted, some, task, tool_hints, wants};
 use crate::skills;
 use crate::uri;
 use proc_macro2::{TokenStream, TokenTree};
@@ -453,29 +453,6 @@ impl Code {
             ::mcp_plugin_api::__export!(#ty, #name, #version, #description, #wants);
         })
     }
-}
-
-/// What the plugin needs where it is confined, one want on each line.
-fn wants(options: &Options) -> Result<String> {
-    const KINDS: &[&str] = &["read", "write", "network", "env", "memory", "cpu_time", "files", "subprocesses"];
-    let Some(expr) = options.expr("wants")? else {
-        return Ok(String::new());
-    };
-    let syn::Expr::Array(array) = expr else {
-        return Err(Error::new_spanned(expr, "write a list: `wants = [\"network 443\", \"env API_KEY\"]`"));
-    };
-    let mut lines = Vec::new();
-    for item in &array.elems {
-        let want: LitStr = parse2(item.to_token_stream())?;
-        let text = want.value();
-        let kind = text.split(' ').next().unwrap_or_default();
-        if !KINDS.contains(&kind) || text.contains('\n') {
-            let message = format!("'{kind}' cannot be wanted; what can be begins with one of: {}", KINDS.join(", "));
-            return Err(Error::new_spanned(want, message));
-        }
-        lines.push(text);
-    }
-    Ok(lines.join("\n"))
 }
 
 /// Takes the mark off a function; a second one is a mistake.

@@ -2,8 +2,8 @@
 
 use crate::attributes::Options;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{Error, Expr, Ident, LitStr, Result};
+use quote::{ToTokens as _, format_ident, quote};
+use syn::{Error, Expr, Ident, LitStr, Result, parse2};
 
 /// Text as an `Option<&str>`.
 pub(super) fn quoted(text: Option<&String>) -> TokenStream {
@@ -114,4 +114,27 @@ fn word(options: &Options, name: &str, words: &[(&str, &str)]) -> Result<Option<
             Err(Error::new_spanned(&text, format!("`{name}` is one of {}", known.join(", "))))
         }
     }
+}
+
+/// What the plugin needs where it is confined, one want on each line.
+pub(super) fn wants(options: &Options) -> Result<String> {
+    const KINDS: &[&str] = &["read", "write", "network", "env", "memory", "cpu_time", "files", "subprocesses"];
+    let Some(expr) = options.expr("wants")? else {
+        return Ok(String::new());
+    };
+    let Expr::Array(array) = expr else {
+        return Err(Error::new_spanned(expr, "write a list: `wants = [\"network 443\", \"env API_KEY\"]`"));
+    };
+    let mut lines = Vec::new();
+    for item in &array.elems {
+        let want: LitStr = parse2(item.to_token_stream())?;
+        let text = want.value();
+        let kind = text.split(' ').next().unwrap_or_default();
+        if !KINDS.contains(&kind) || text.contains('\n') {
+            let message = format!("'{kind}' cannot be wanted; what can be begins with one of: {}", KINDS.join(", "));
+            return Err(Error::new_spanned(want, message));
+        }
+        lines.push(text);
+    }
+    Ok(lines.join("\n"))
 }

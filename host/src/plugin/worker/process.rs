@@ -25,9 +25,7 @@ impl WorkerProgram {
     /// What tells this program from every other, and from itself when it is built anew; nothing where another is run as a worker,
     /// the system does not lead to the very file that runs, or that was changed just now.
     pub(in crate::plugin) fn identity(&self) -> Option<Identity> {
-        if !cfg!(target_os = "linux") || self.0 != system::program() {
-            return None;
-        }
+        system::very_program().filter(|very| *very == self.0)?;
         let of = |path: &Path| std::fs::metadata(path).ok().and_then(|metadata| Identity::of(&metadata));
         // An emulator may be what runs, and tells only the second that it is not.
         let (running, named) = (of(&self.0)?, of(&std::env::current_exe().ok()?)?);

@@ -1,6 +1,6 @@
 //! Where systems differ about worker processes: how one is started, what it and the host speak through, how it ends.
 //!
-//! Each system gives the same: [`HostEnd`], [`WorkerEnds`], [`Leash`], `program`, `spawn`, `die_with_host`, `told`.
+//! Each system gives the same: [`HostEnd`], [`WorkerEnds`], [`Leash`], `program`, `very_program`, `spawn`, `die_with_host`, `told`.
 
 #[cfg(unix)]
 mod unix;
@@ -8,9 +8,13 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(super) use unix::{HostEnd, Incoming, Leash, Outgoing, WorkerEnds, die_with_host, program, spawn, told};
+pub(super) use unix::{
+    HostEnd, Incoming, Leash, Outgoing, WorkerEnds, die_with_host, program, spawn, told, very_program,
+};
 #[cfg(windows)]
-pub(super) use windows::{HostEnd, Incoming, Leash, Outgoing, WorkerEnds, die_with_host, program, spawn, told};
+pub(super) use windows::{
+    HostEnd, Incoming, Leash, Outgoing, WorkerEnds, die_with_host, program, spawn, told, very_program,
+};
 
 use crate::plugin::confine::Confinement;
 use bytes::BytesMut;

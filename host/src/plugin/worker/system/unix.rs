@@ -69,10 +69,12 @@ impl Drop for Leash {
 
 /// This program itself: on Linux the very file that runs, even when another has taken its place.
 pub(in crate::plugin::worker) fn program() -> PathBuf {
-    if cfg!(target_os = "linux") {
-        return "/proc/self/exe".into();
-    }
-    std::env::current_exe().unwrap_or_else(|_| "mcp-host".into())
+    very_program().unwrap_or_else(|| std::env::current_exe().unwrap_or_else(|_| "mcp-host".into()))
+}
+
+/// What leads to the very file that runs; nothing but on Linux.
+pub(in crate::plugin::worker) fn very_program() -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| "/proc/self/exe".into())
 }
 
 /// Starts a program with a word, as a worker.

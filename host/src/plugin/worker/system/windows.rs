@@ -75,6 +75,11 @@ pub(in crate::plugin::worker) fn program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| "mcp-host.exe".into())
 }
 
+/// What leads to the very file that runs: nothing does.
+pub(in crate::plugin::worker) fn very_program() -> Option<PathBuf> {
+    None
+}
+
 /// What the system's own libraries look for, sockets and random numbers among them.
 const OF_THE_SYSTEM: &[&str] = &["SystemRoot", "SystemDrive", "windir"];
 
