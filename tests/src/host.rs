@@ -27,6 +27,16 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// What the threads of a process are and wait for.
+fn threads_of(process: u32) -> String {
+    let folder = format!("/proc/{process}/task");
+    let told = fs::read_dir(folder).into_iter().flatten().flatten().map(|thread| {
+        let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default().trim().to_owned();
+        format!("{} in {}", read("comm"), read("wchan"))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// The file of a plugin that is part of the workspace.
 #[must_use]
 pub fn plugin_file(name: &str) -> PathBuf {
@@ -199,7 +209,14 @@ impl Host {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        eventually("the host's end", || self.child.try_wait().unwrap())
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the host does not end: {}\n{}", threads_of(self.id()), self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Whether it still runs.

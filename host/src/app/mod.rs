@@ -156,6 +156,8 @@ impl App {
         let Self { settings, supervisor, dispatcher, drain } = self;
         let store = Store::new(settings.store);
         let Kept { tasks, rounds } = kept?;
+        // Before anybody is answered, who may want it to end at once.
+        let end = end_wanted();
         let limits = settings.tasks.map(|tasks| tasks.runner);
         let runner = |(store, limits)| Runner::new(dispatcher.clone(), store, limits, Clock::start(), drain.clone());
         let runner = tasks.zip(limits).map(runner).transpose()?.map(Arc::new);
@@ -194,28 +196,34 @@ impl App {
                 }
             }
         };
-        Ok(until_the_end(&server, pipe, settings.http.is_some(), settings.drain_timeout).await)
+        Ok(until_the_end(&server, pipe, end, settings.http.is_some(), settings.drain_timeout).await)
     }
 }
 
-/// Waits until a client over the `pipe` leaves that has the host alone, or a signal comes; then drains within `grace`. Whether
+/// Waits until a client over the `pipe` leaves that has the host alone, or the `end` is wanted; then drains within `grace`. Whether
 /// all work finished by itself.
-async fn until_the_end(server: &Server, pipe: impl Future<Output = ()>, with_http: bool, grace: Duration) -> bool {
+async fn until_the_end(
+    server: &Server,
+    pipe: impl Future<Output = ()>,
+    end: impl Future<Output = ()>,
+    with_http: bool,
+    grace: Duration,
+) -> bool {
     /// How long the client of a pipe may take to read what was said last.
     const LAST_WORDS: Duration = Duration::from_secs(1);
-    let (mut pipe, mut signal) = (std::pin::pin!(pipe), std::pin::pin!(end_wanted()));
+    let (mut pipe, mut end) = (std::pin::pin!(pipe), std::pin::pin!(end));
     let is_piped = tokio::select! {
         () = &mut pipe => {
             if with_http {
-                signal.await;
+                end.await;
             }
             false
         }
-        () = &mut signal => true,
+        () = &mut end => true,
     };
     tracing::info!(?grace, "draining");
     server.drain().begin();
-    tokio::spawn(exit_at_the_next_signal());
+    tokio::spawn(exit_at_once_when(end_wanted()));
     let mut finishing = std::pin::pin!(server.drain().finish(grace, || server.bid_farewell()));
     if !is_piped {
         return finishing.await;
@@ -311,8 +319,8 @@ async fn pass_on(hangups: std::io::Result<Hangups>, asked: Arc<Notify>, drain: D
     }
 }
 
-async fn exit_at_the_next_signal() {
-    end_wanted().await;
+async fn exit_at_once_when(end: impl Future<Output = ()>) {
+    end.await;
     tracing::warn!("ended at once by a second signal");
     std::process::exit(130);
 }

@@ -3,18 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
-/// Resolves when somebody wants this process to end: `SIGTERM` or Ctrl-C; on Windows Ctrl-C, Ctrl-Break, the console's end, the
-/// user's leave or the machine's. They do not end the process by themselves any more: on Unix from the first call on, on Windows
-/// while somebody waits; but for the last three Windows waits for some five seconds only. After [`end_only_by_request`], only
-/// [`end_by_request`] counts.
+/// Gives what resolves when somebody wants this process to end: `SIGTERM` or Ctrl-C; on Windows Ctrl-C, Ctrl-Break, the console's
+/// end, the user's leave or the machine's. It counts from this call on, whenever it is waited for, so call it before anybody may
+/// ask. They do not end the process by themselves any more: on Unix from the first call on, on Windows as long as there is what this
+/// gives; but for the last three Windows waits for some five seconds only. After [`end_only_by_request`], only
+/// [`end_by_request`] counts. To be called on a runtime.
 ///
 /// # Cancel safety
-/// Safe; a signal that comes while nobody waits is lost, a request is not.
-pub async fn end_wanted() {
-    if IS_BY_REQUEST.load(Ordering::Relaxed) {
-        REQUESTED.notified().await;
-    } else {
-        system::end_wanted().await;
+/// Safe; a signal that comes when it is dropped is lost, a request is not.
+pub fn end_wanted() -> impl Future<Output = ()> + Send {
+    let signals = (!IS_BY_REQUEST.load(Ordering::Relaxed)).then(system::end_wanted);
+    async move {
+        match signals {
+            Some(signals) => signals.await,
+            None => REQUESTED.notified().await,
+        }
     }
 }
 
@@ -66,15 +69,17 @@ mod system {
     use std::io;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    pub(super) async fn end_wanted() {
-        let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::warn!("signals cannot be listened to");
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
+    pub(super) fn end_wanted() -> impl Future<Output = ()> + Send {
+        let listening = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        async move {
+            let (Ok(mut term), Ok(mut interrupt)) = listening else {
+                tracing::warn!("signals cannot be listened to");
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     }
 
@@ -98,22 +103,25 @@ mod system {
     use std::io;
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
 
-    pub(super) async fn end_wanted() {
-        let listening =
+    pub(super) fn end_wanted() -> impl Future<Output = ()> + Send {
+        let listen =
             || -> io::Result<_> { Ok((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_logoff()?, ctrl_shutdown()?)) };
-        let (mut c, mut breaks, mut close, mut logoff, mut shutdown) = match listening() {
-            Ok(all) => all,
-            Err(error) => {
-                tracing::warn!(%error, "the console cannot be listened to");
-                return std::future::pending().await;
+        let listening = listen();
+        async move {
+            let (mut c, mut breaks, mut close, mut logoff, mut shutdown) = match listening {
+                Ok(all) => all,
+                Err(error) => {
+                    tracing::warn!(%error, "the console cannot be listened to");
+                    return std::future::pending().await;
+                }
+            };
+            tokio::select! {
+                _ = c.recv() => {}
+                _ = breaks.recv() => {}
+                _ = close.recv() => {}
+                _ = logoff.recv() => {}
+                _ = shutdown.recv() => {}
             }
-        };
-        tokio::select! {
-            _ = c.recv() => {}
-            _ = breaks.recv() => {}
-            _ = close.recv() => {}
-            _ = logoff.recv() => {}
-            _ = shutdown.recv() => {}
         }
     }
 
@@ -127,5 +135,18 @@ mod system {
         pub(super) async fn next(&mut self) {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[tokio::test]
+    async fn a_signal_counts_that_comes_before_it_is_waited_for() {
+        let wanted = end_wanted();
+        kill_process(getpid(), Signal::TERM).unwrap();
+        wanted.await;
     }
 }
