@@ -16,13 +16,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `probe` gives something.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    eventually_or(probe, || format!("{what} did not happen"))
+}
+
+/// Waits until `probe` gives something; where it does not, fails with what is `told` then.
+#[track_caller]
+fn eventually_or<T>(mut probe: impl FnMut() -> Option<T>, told: impl Fn() -> String) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(Instant::now() < end, "{what} did not happen");
+        assert!(Instant::now() < end, "{}", told());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -209,14 +215,8 @@ impl Host {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "the host does not end: {}\n{}", threads_of(self.id()), self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let process = self.id();
+        eventually_or(|| self.child.try_wait().unwrap(), || format!("the host does not end: {}", threads_of(process)))
     }
 
     /// Whether it still runs.

@@ -287,7 +287,7 @@ impl Loader {
                 // Another build has seen it before: from the next start on this one has too.
                 let (digest, plugin) = (staged.digest, staged.metadata.name.clone());
                 let keeping = move || {
-                    if let Err(error) = verdicts.keep(&digest, &plugin, Verdict::Sound) {
+                    if let Err(error) = verdicts.share(&digest) {
                         tracing::debug!(plugin, %error, "its verdict is not kept: its layout is checked again at the next start");
                     }
                 };

@@ -30,8 +30,8 @@ pub(super) struct Judged {
     pub(super) own: Option<OwnCheck>,
 }
 
-/// This very program has opened a file before, in a process of its own, and found that the layout of its objects fits: it would
-/// find the same again. Made here only.
+/// This very program has opened a file before, in whatever process, and found that the layout of its objects fits: it would find
+/// the same again. Made here only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OwnCheck(());
 
@@ -131,6 +131,23 @@ impl Verdicts {
         })
     }
 
+    /// This program has opened a file too that another found sound. A verdict that has changed since stays as it is.
+    ///
+    /// # Blocking
+    /// Waits for others who write the book.
+    ///
+    /// # Errors
+    /// When the book cannot be written.
+    pub(super) fn share(&self, digest: &Digest) -> io::Result<()> {
+        self.change(|book| {
+            if let Some(kept) = book.verdicts.get_mut(&digest.to_string())
+                && kept.verdict == Verdict::Sound
+            {
+                kept.program.clone_from(&self.program);
+            }
+        })
+    }
+
     /// Forgets all verdicts on a plugin's files. How many there were.
     ///
     /// # Errors
@@ -215,6 +232,12 @@ mod tests {
         fs::rename(&program, folder.path().join("before")).unwrap();
         fs::write(&program, "b").unwrap();
         assert!(!is_own(&of_program()), "it was built anew");
+        of_program().share(&digest).unwrap();
+        assert!(is_own(&of_program()));
+        let harmful = Verdict::Quarantined("it hung".to_owned());
+        Verdicts::in_folder(folder.path()).keep(&digest, "a", harmful.clone()).unwrap();
+        of_program().share(&digest).unwrap();
+        assert_eq!(of_program().on(&digest), Some(Judged { verdict: harmful, own: None }), "it has changed since");
         Verdicts::in_folder(folder.path()).keep(&digest, "a", Verdict::Sound).unwrap();
         assert!(!is_own(&of_program()) && !is_own(&Verdicts::in_folder(folder.path())), "nobody knows whose it is");
     }
