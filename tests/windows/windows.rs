@@ -11,6 +11,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by whoever deals with services: Wine takes the next process that says it is a service for the one that it has just started,
+/// whoever started it.
+fn services() -> MutexGuard<'static, ()> {
+    static SERVICES: Mutex<()> = Mutex::new(());
+    SERVICES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A program of Windows.
 fn wine(program: &str, words: &[&str]) -> Command {
@@ -108,6 +116,7 @@ impl Drop for Service {
 
 #[test]
 fn the_stop_of_a_service_lets_calls_finish() {
+    let _alone = services();
     // Wine ends its services with the last program that somebody runs: this one.
     let (_somebody, _client) = Host::with(&["hello"]).serve_stdio();
     let folder = tempfile::tempdir().unwrap();
@@ -145,6 +154,7 @@ fn the_stop_of_a_service_lets_calls_finish() {
 
 #[test]
 fn a_service_that_cannot_be_configured_ends_with_a_code_of_its_own() {
+    let _alone = services();
     let (_somebody, _client) = Host::with(&["hello"]).serve_stdio();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.toml"), "[http]\naddress = 7\n").unwrap();
@@ -188,6 +198,7 @@ fn what_plugins_print_is_no_message_in_a_worker_either() {
 
 #[test]
 fn a_service_that_nobody_has_started_says_so() {
+    let _alone = services();
     let builder = Host::with(&["hello"]);
     let refused = builder.command(&["--service", "--http", "127.0.0.1:0"]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
