@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Held by whoever deals with services: Wine takes the next process that says it is a service for the one that it has just started,
-/// whoever started it.
+/// Held by whoever deals with services: Wine takes a process that says it is a service for the one that it has started last, whoever
+/// started it.
 fn services() -> MutexGuard<'static, ()> {
     static SERVICES: Mutex<()> = Mutex::new(());
     SERVICES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,9 +97,13 @@ struct Service(String);
 
 impl Service {
     fn create(name: &str, command: &str) -> Self {
-        let created = wine("sc", &["create", name, "binPath=", command]).output().unwrap();
-        assert!(created.status.success(), "{}", printed(&created));
-        Self(name.to_owned())
+        let service = Self(name.to_owned());
+        // One of this name may still be about to be deleted, or a run that was cut off has left it.
+        eventually("a new service", || {
+            service.control("delete");
+            wine("sc", &["create", name, "binPath=", command]).output().unwrap().status.success().then_some(())
+        });
+        service
     }
 
     fn control(&self, verb: &str) -> String {
@@ -152,10 +156,8 @@ fn the_stop_of_a_service_lets_calls_finish() {
     });
 }
 
-#[test]
-fn a_service_that_cannot_be_configured_ends_with_a_code_of_its_own() {
-    let _alone = services();
-    let (_somebody, _client) = Host::with(&["hello"]).serve_stdio();
+/// Starts a service whose configuration is wrong, and waits until it has ended as such a one does.
+fn start_misconfigured() -> Service {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.toml"), "[http]\naddress = 7\n").unwrap();
     let command =
@@ -167,6 +169,14 @@ fn a_service_that_cannot_be_configured_ends_with_a_code_of_its_own() {
         // 1066: the service has a code of its own.
         (state.contains("STOPPED") && state.contains("WIN32_EXIT_CODE    : 1066")).then_some(())
     });
+    service
+}
+
+#[test]
+fn a_service_that_cannot_be_configured_ends_with_a_code_of_its_own() {
+    let _alone = services();
+    let (_somebody, _client) = Host::with(&["hello"]).serve_stdio();
+    start_misconfigured();
 }
 
 #[test]
@@ -199,6 +209,9 @@ fn what_plugins_print_is_no_message_in_a_worker_either() {
 #[test]
 fn a_service_that_nobody_has_started_says_so() {
     let _alone = services();
+    let (_somebody, _client) = Host::with(&["hello"]).serve_stdio();
+    // With one that still runs, Wine would have this one wait for its place.
+    drop(start_misconfigured());
     let builder = Host::with(&["hello"]);
     let refused = builder.command(&["--service", "--http", "127.0.0.1:0"]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
