@@ -355,7 +355,8 @@ impl Context {
     /// ended by a question while a step is being done.
     ///
     /// # Errors
-    /// When the step fails; then it is not recorded. When another one with its key is being done.
+    /// When the step fails; then it is not recorded. When another one with its key is being done, or 1,024 others are. When the steps
+    /// of the call have more than 16 MiB in all, in JSON; then this one was done, and is not recorded: record where a large value is.
     pub async fn once<T, F>(&self, key: &str, step: impl FnOnce() -> F) -> Result<T>
     where
         T: Serialize + DeserializeOwned,

@@ -111,8 +111,14 @@ fn nothing_is_made_over_what_is_there() {
 fn dev(plugin: &Path) -> Host {
     // What takes long is done before anything waits.
     cargo_passes(plugin, &["build"]);
+    dev_in(plugin)
+}
+
+/// Serves the crates of a folder that are built already.
+#[track_caller]
+fn dev_in(folder: &Path) -> Host {
     let mut command = Command::new(artifact("mcp-host"));
-    command.arg("dev").arg(plugin).args(["--http", "127.0.0.1:0"]);
+    command.arg("dev").arg(folder).args(["--http", "127.0.0.1:0"]);
     command.env("CARGO_TARGET_DIR", shared_target()).env_remove("MCP_HOST_LOG").env_remove("RUST_BACKTRACE");
     Host::with(&[]).serve_http_with(command)
 }
@@ -204,6 +210,27 @@ fn manifests_and_folders_may_change_too() {
     eventually("the plugin of the new name", || health(&client, "shifted").filter(|it| it["state"] == "ready"));
     eventually("the end of the old one", || health(&client, "shifting").is_none().then_some(()));
     eventually("its tool", || (greeting(&client, 3) == "Ciao, Ada!").then_some(()));
+}
+
+#[test]
+fn a_plugin_that_comes_beside_others_is_built_too() {
+    let _alone = alone();
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let second = new_plugin(elsewhere.path(), "second", "resource");
+    for plugin in [&new_plugin(folder.path(), "first", "tool"), &second] {
+        cargo_passes(plugin, &["build"]);
+    }
+    let host = dev_in(folder.path());
+    // A folder that becomes a crate while it is there.
+    fs::create_dir(folder.path().join("second")).unwrap();
+    fs::rename(second.join("Cargo.toml"), folder.path().join("second/Cargo.toml")).unwrap();
+    // Without its source it is none yet.
+    host.wait_for_log("second/Cargo.toml: cargo cannot read it");
+    for part in ["tests", "Cargo.lock", "src"] {
+        fs::rename(second.join(part), folder.path().join("second").join(part)).unwrap();
+    }
+    eventually("the second plugin", || health(&host.http(), "second").filter(|it| it["state"] == "ready"));
+    assert_eq!(health(&host.http(), "first").unwrap()["state"], "ready");
 }
 
 #[test]

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use mcp_host_tests::{
-    FAST, Host, Http, System, call, eventually, health, in_worker, library_name, plugin_file, put, put_version,
-    request, stateless_call, system, text, version, version_bytes, version_text, versioned, wait_for_state,
+    FAST, Host, Http, System, call, compile_c, eventually, health, in_worker, library_name, plugin_file, put,
+    put_version, request, stateless_call, system, text, version, version_bytes, version_text, versioned,
+    wait_for_state,
 };
 use serde_json::json;
 use std::fs;
@@ -143,6 +144,21 @@ fn a_version_that_cannot_be_served_leaves_the_old_one() {
     assert_eq!(version(&client), version_text(1));
     put(&host.folder().join("plugins"), &library_name("versioned"), &bytes);
     eventually("the second version", || (version(&client) == version_text(2)).then_some(()));
+}
+
+#[test]
+fn a_version_that_is_no_plugin_leaves_the_old_one() {
+    let host = versioned("").serve_http();
+    let mut client = host.http();
+    client.initialize("2025-11-25");
+    let built = tempfile::tempdir().unwrap();
+    let library = built.path().join("library.so");
+    compile_c("int answer(void) { return 42; }", &library, &[]);
+    put(&host.folder().join("plugins"), &library_name("versioned"), &fs::read(&library).unwrap());
+    let told = eventually("the refusal", || health(&client, "versioned").filter(|it| it["reason"].is_string()));
+    let reason = told["reason"].as_str().unwrap();
+    assert_eq!(reason, "its newest file is refused, the one before is served: it is a library, but no plugin");
+    assert_eq!(version(&client), version_text(1));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Names a call in logs; unique in a process.
@@ -55,10 +55,27 @@ impl fmt::Display for CallId {
     }
 }
 
-/// Two steps of one call have one key, and are done at a time.
+/// Bytes of keys and values that the steps of one call may have, in JSON.
+const MAX_RECORDED_BYTES: usize = 16 << 20;
+
+/// Steps of one call that may be done at a time.
+const MAX_STEPS: usize = 1024;
+
+/// Why a step is not done, or not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("two steps have the key '{0}'; give each one of its own")]
-pub struct StepInUse(pub String);
+pub enum StepError {
+    /// It is being done already: then it would be done twice.
+    #[error("two steps have the key '{0}'; give each one of its own")]
+    InUse(String),
+    /// Too many are being done.
+    #[error("more than {MAX_STEPS} steps are being done at a time")]
+    TooMany,
+    /// The call has recorded too much.
+    #[error(
+        "the steps of a call may record {MAX_RECORDED_BYTES} bytes in all; record where a large value is, not the value"
+    )]
+    TooLarge,
+}
 
 /// One request on its way to an answer.
 pub struct Call {
@@ -74,6 +91,8 @@ pub struct Call {
     pub standing: Standing,
     /// Values of steps that happen once, by key.
     once: Mutex<HashMap<String, Value>>,
+    /// Bytes of those that this call has recorded.
+    recorded_bytes: AtomicUsize,
     /// Steps that are being done.
     steps: Mutex<HashSet<String>>,
     /// Something of the client was looked at.
@@ -91,6 +110,7 @@ impl Call {
             peer,
             standing: Standing::default(),
             once: Mutex::default(),
+            recorded_bytes: AtomicUsize::new(0),
             steps: Mutex::default(),
             personal: AtomicBool::new(false),
         }
@@ -159,14 +179,20 @@ impl Call {
     /// Looks a step up. Without a value it is about to be done: the call does not end with questions before it is over.
     ///
     /// # Errors
-    /// [`StepInUse`] when it is being done already: then it would be done twice.
-    pub fn begin_step(&self, key: &str) -> Result<Option<Value>, StepInUse> {
+    /// [`StepError::InUse`] and [`StepError::TooMany`].
+    pub fn begin_step(&self, key: &str) -> Result<Option<Value>, StepError> {
         if let Some(recorded) = self.recorded(key) {
             return Ok(Some(recorded));
         }
-        if !self.steps.lock().insert(key.to_owned()) {
-            return Err(StepInUse(key.to_owned()));
+        let mut steps = self.steps.lock();
+        if steps.contains(key) {
+            return Err(StepError::InUse(key.to_owned()));
         }
+        if steps.len() >= MAX_STEPS {
+            return Err(StepError::TooMany);
+        }
+        steps.insert(key.to_owned());
+        drop(steps);
         self.peer.step_begins(key);
         Ok(None)
     }
@@ -190,9 +216,17 @@ impl Call {
         self.once.lock().get(key).cloned()
     }
 
-    /// Records the value of a step.
-    pub fn record(&self, key: String, value: Value) {
+    /// Records the value of a step, which has so many bytes with its key.
+    ///
+    /// # Errors
+    /// [`StepError::TooLarge`]: then it is not recorded.
+    pub fn record(&self, key: String, value: Value, bytes: usize) -> Result<(), StepError> {
+        let with = |before: usize| before.checked_add(bytes).filter(|after| *after <= MAX_RECORDED_BYTES);
+        self.recorded_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, with)
+            .map_err(|_| StepError::TooLarge)?;
         self.once.lock().insert(key, value);
+        Ok(())
     }
 }
 
@@ -231,4 +265,25 @@ pub(crate) fn silent_call() -> Arc<Call> {
 
     let deadline = Deadline::new(Duration::from_secs(5), Duration::from_secs(60));
     Arc::new(Call::new(Arc::new(Silent(ClientProfile::default())), deadline, CancellationToken::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_RECORDED_BYTES, MAX_STEPS, StepError, silent_call};
+    use serde_json::json;
+
+    #[test]
+    fn a_call_has_so_many_steps_and_records_so_much() {
+        let call = silent_call();
+        for step in 0..MAX_STEPS {
+            assert_eq!(call.begin_step(&step.to_string()), Ok(None));
+        }
+        assert_eq!(call.begin_step("0"), Err(StepError::InUse("0".to_owned())));
+        assert_eq!(call.begin_step("another"), Err(StepError::TooMany));
+        call.end_step("0");
+        assert_eq!(call.begin_step("another"), Ok(None));
+        assert_eq!(call.record("a".to_owned(), json!(1), MAX_RECORDED_BYTES), Ok(()));
+        assert_eq!(call.record("b".to_owned(), json!(2), 1), Err(StepError::TooLarge));
+        assert_eq!((call.recorded("a"), call.recorded("b")), (Some(json!(1)), None));
+    }
 }

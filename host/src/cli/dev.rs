@@ -50,7 +50,9 @@ const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Builds, serves, and builds again after each change.
-pub(super) async fn dev(args: DevArgs, output: Output) -> ExitCode {
+pub(super) async fn dev(mut args: DevArgs, output: Output) -> ExitCode {
+    // Absolute, because that is how the system tells of its changes.
+    args.config = args.config.map(|file| std::path::absolute(&file).unwrap_or(file));
     if let Err(error) = telemetry::start_brief(&args.log) {
         return fail(USAGE, &chain(&error));
     }
@@ -116,6 +118,8 @@ fn resolve(args: &DevArgs, scratch: &Path, shelf: &Path) -> Result<Settings, Str
     let usual = (!args.stdio && file.http.address.is_none()).then_some(ADDRESS);
     file.state_dir = Some(scratch.join("state"));
     file.watch.settle = Some(config::Span(SETTLE));
+    // What is built is what is to be seen.
+    file.watch.enabled = Some(true);
     let overrides = Overrides {
         plugin_dirs: vec![shelf.to_owned()],
         stdio: args.stdio,
@@ -153,12 +157,16 @@ async fn build_again(workshop: Option<Workshop>, mut watch: Watch) {
     while let Some(mut workshop) = next {
         watch.changed().await;
         let refreshed = tokio::task::spawn_blocking(move || {
-            let watch = if workshop.refresh() { workshop.watch().ok() } else { None };
-            (workshop, watch)
+            let refreshed = workshop.refresh().and_then(|is_new| is_new.then(|| workshop.watch()).transpose());
+            (workshop, refreshed)
         });
-        let Ok((workshop, anew)) = refreshed.await else {
+        let Ok((workshop, refreshed)) = refreshed.await else {
             return;
         };
+        let anew = refreshed.unwrap_or_else(|error| {
+            tracing::error!("{}", chain(&error));
+            None
+        });
         watch = anew.unwrap_or(watch);
         next = build(workshop).await;
     }

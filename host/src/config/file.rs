@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The configuration of mcp-host.
+/// The configuration of mcp-host. Relative paths count from the folder of its file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
@@ -50,6 +50,17 @@ pub struct File {
     pub plugin_defaults: PluginSection,
     /// Plugins by name.
     pub plugins: BTreeMap<String, PluginSection>,
+}
+
+impl File {
+    /// Has relative paths count from this folder.
+    pub(super) fn count_from(&mut self, folder: &Path) {
+        let folders = self.plugin_dirs.iter_mut().chain(&mut self.skill_dirs);
+        let files = [&mut self.state_dir, &mut self.lock_file, &mut self.log.file];
+        for path in folders.chain(files.into_iter().flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
 }
 
 /// HTTP.

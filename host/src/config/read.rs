@@ -21,14 +21,19 @@ pub fn schema() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>().to_value()
 }
 
-/// Reads a file. `look_up` knows the environment.
+/// Reads a file. `look_up` knows the environment. Relative paths in it count from its folder.
 ///
 /// # Errors
 /// See [`ConfigError`]; it names all problems.
 pub fn read(path: &Path, look_up: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse(&text, look_up)
+    let mut file = parse(&text, look_up)?;
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Some(folder) = whole.parent() {
+        file.count_from(folder);
+    }
+    Ok(file)
 }
 
 /// Reads a text.
@@ -254,6 +259,18 @@ mod tests {
                 "plugins.x.enabeld: there is no such key; did you mean 'enabled'?",
             ],
         );
+    }
+
+    #[test]
+    fn relative_paths_count_from_the_folder_of_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, whole) = (folder.path().join("host.toml"), folder.path().join("whole"));
+        let text = "plugin_dirs = [\"a\", WHOLE]\nskill_dirs = [\"b\"]\nstate_dir = \"c\"\nlock_file = \"d\"\n[log]\nfile = \"e\"\n";
+        std::fs::write(&path, text.replace("WHOLE", &format!("{whole:?}"))).unwrap();
+        let file = read(&path, &|_| None).unwrap();
+        let of = |name: &str| folder.path().join(name);
+        assert_eq!((file.plugin_dirs, file.skill_dirs), (vec![of("a"), whole], vec![of("b")]));
+        assert_eq!((file.state_dir, file.lock_file, file.log.file), (Some(of("c")), Some(of("d")), Some(of("e"))));
     }
 
     #[test]

@@ -163,7 +163,7 @@ async fn resolve_as(
         let deadline = Deadline::after(beginning.timeouts.call);
         let client = Slow { client: ClientProfile::default(), suspends };
         let call = Call::new(Arc::new(client), deadline, cancel.clone());
-        call.record("step".to_owned(), json!(7));
+        call.record("step".to_owned(), json!(7), 5).unwrap();
         Ok(Arc::new(call))
     };
     let dialect = Dialect::stateful("2025-11-25").unwrap();

@@ -73,7 +73,7 @@ impl Instance {
         Ok(Self {
             name: staged.metadata.name.as_str().into(),
             version: staged.metadata.version.as_str().into(),
-            manifest: RwLock::new(Arc::new(serde_json::from_slice(offers)?)),
+            manifest: RwLock::new(Arc::new(manifest(offers)?)),
             lender: Arc::new(Lender {
                 host,
                 runtime: Handle::current(),
@@ -152,7 +152,7 @@ impl Instance {
             }
             Body::Worker(pool) => pool.offers().await,
         };
-        match offers.as_deref().map(serde_json::from_slice) {
+        match offers.as_deref().map(manifest) {
             Some(Ok(manifest)) => *self.manifest.write() = Arc::new(manifest),
             Some(Err(error)) => tracing::warn!(plugin = %self.name, %error, "its new manifest cannot be read"),
             None => tracing::warn!(plugin = %self.name, "it did not say what it offers now"),
@@ -303,10 +303,37 @@ impl Drop for Judged {
     }
 }
 
+/// Bytes of what a plugin offers: a few kilobytes for each of ten thousand tools.
+const MAX_MANIFEST_BYTES: usize = 64 << 20;
+
+/// What a plugin offers.
+fn manifest(offers: &[u8]) -> Result<Manifest, serde_json::Error> {
+    if offers.len() > MAX_MANIFEST_BYTES {
+        let told = format!("it has {} bytes, {MAX_MANIFEST_BYTES} are allowed", offers.len());
+        return Err(serde::de::Error::custom(told));
+    }
+    serde_json::from_slice(offers)
+}
+
+/// Bytes of what a failure says, and of its detail.
+const MAX_FAILURE_BYTES: usize = 1 << 20;
+
+/// A message, cut where it is longer than anybody reads.
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_FAILURE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_FAILURE_BYTES));
+        message.push('…');
+    }
+    message
+}
+
 /// A failure of the boundary, by its kind.
 pub(super) fn failure_of(failure: abi::Failure) -> Failure {
-    let message = failure.message.into_string();
-    let data = || serde_json::from_slice::<Value>(&failure.data).ok();
+    let message = shortened(failure.message.into_string());
+    let data = || {
+        let is_small = failure.data.len() <= MAX_FAILURE_BYTES;
+        is_small.then(|| serde_json::from_slice::<Value>(&failure.data).ok()).flatten()
+    };
     match failure.kind.as_str() {
         failure::INVALID_PARAMS => Failure::InvalidParams { message, data: data() },
         failure::INVALID_ARGUMENTS => Failure::InvalidArguments(message),
@@ -323,5 +350,28 @@ pub(super) fn failure_of(failure: abi::Failure) -> Failure {
         failure::CLIENT_REFUSED | failure::CLIENT_TIMEOUT => Failure::AskFailed(message),
         failure::URL_REQUIRED => Failure::UrlRequired { message, data: data().unwrap_or_default() },
         _ => Failure::Failed(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_FAILURE_BYTES, MAX_MANIFEST_BYTES, failure_of, manifest};
+    use crate::call::Failure;
+    use crate::plugin::lent::failed;
+    use mcp_plugin_api::abi::failure;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_plugin_says_of_itself_and_of_its_failures_has_a_bound() {
+        let long = format!("{}é", "x".repeat(MAX_FAILURE_BYTES - 1));
+        let Failure::Failed(told) = failure_of(failed(failure::INTERNAL, &long, None)) else {
+            panic!("it is another failure");
+        };
+        assert_eq!((told.len(), &told[MAX_FAILURE_BYTES - 1..]), (MAX_FAILURE_BYTES + 2, "…"));
+        let detail = json!("x".repeat(MAX_FAILURE_BYTES));
+        let told = failure_of(failed(failure::INVALID_PARAMS, "no", Some(&detail)));
+        assert!(matches!(told, Failure::InvalidParams { data: None, .. }));
+        let error = manifest(&vec![b' '; MAX_MANIFEST_BYTES + 1]).unwrap_err();
+        assert_eq!(error.to_string(), "it has 67108865 bytes, 67108864 are allowed");
     }
 }

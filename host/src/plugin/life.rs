@@ -297,7 +297,12 @@ impl Life {
     /// What is newest is not served, and what was before is.
     fn tell_problem(&self, newest: &str, reason: &str) {
         let reason = format!("{newest} is refused, the one before is served: {reason}");
-        self.shared.board.change(&self.name, |report| report.refused = Some(reason));
+        self.shared.board.change(&self.name, |report| {
+            if report.refused.as_ref() != Some(&reason) {
+                tracing::warn!(plugin = self.name, "{reason}");
+                report.refused = Some(reason);
+            }
+        });
     }
 
     /// Ends a generation when nobody can call it and its calls have ended.

@@ -151,7 +151,7 @@ impl Loader {
                 }
                 Isolation::InProcess => {
                     let sound = self.probe(Arc::clone(&staged), &demand).await?;
-                    self.start(sound, demand, config, host.clone()).await
+                    self.start(sound, demand, config.config.to_string(), host.clone()).await
                 }
             }
         };
@@ -258,11 +258,10 @@ impl Loader {
         &self,
         Sound(staged, layout): Sound,
         demand: Demand,
-        config: &PluginConfig,
+        table: String,
         host: OwnHost,
     ) -> Result<(Body, Vec<u8>), LoadError> {
         let mapped = Arc::clone(&self.mapped);
-        let table = config.config.to_string();
         let verdicts = self.verdicts.clone();
         let starting = Blocking { name: "plugin-start", deadline: self.start_timeout };
         let started = starting.run(move || {
@@ -328,5 +327,36 @@ impl Demand {
             Some(signature) => Ok(self.trust.verify(&staged.bytes(path)?, signature)?),
             None => Ok(staged.check(path)?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::inspect::Inspected;
+    use crate::plugin::stage::StageDirectory;
+
+    #[tokio::test]
+    async fn a_copy_that_was_changed_after_it_was_judged_is_not_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let stage = StageDirectory::open(root.path().join("stage")).unwrap();
+        let metadata = crate::plugin::metadata::tests::metadata();
+        let staged =
+            stage.stage(Inspected { path: "x.so".into(), bytes: b"abc".to_vec(), metadata }).map(Arc::new).unwrap();
+        let loader = Loader {
+            program: WorkerProgram::default(),
+            verdicts: Verdicts::in_folder(root.path()),
+            start_timeout: Duration::from_secs(60),
+            mapped: Arc::default(),
+        };
+        let (sender, _listener) = news();
+        let host = OwnHost::new("x".into(), sender);
+        let demand = Demand { trust: TrustRule::default(), signature: None };
+        let Verified(staged) = loader.verify(staged, demand.clone()).await.unwrap();
+        std::fs::write(&staged.path, b"abd").unwrap();
+        let opened = loader.start(Sound(staged, Layout::Unknown), demand, "{}".to_owned(), host).await;
+        let Err(LoadError::Stage(refused)) = opened else { panic!("it was opened, or refused for something else") };
+        assert_eq!(refused.source.to_string(), "somebody has changed it since it was checked");
+        assert_eq!(loader.resident("x"), 0);
     }
 }

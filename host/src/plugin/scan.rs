@@ -148,8 +148,7 @@ impl Scanner {
             };
             known.former = match &outcome {
                 Outcome::Plugin(plugin) => Some(plugin.clone()),
-                Outcome::NotAPlugin => None,
-                Outcome::Refused(_) => known.former.take(),
+                Outcome::NotAPlugin | Outcome::Refused(_) => known.former.take(),
             };
             Some(File { outcome, former: known.former.clone(), path })
         });

@@ -40,10 +40,14 @@ pub(super) fn sort(files: Vec<File>, config: &SupervisorConfig) -> Sorted {
     for File { path, outcome, former } in files {
         let (plugin, problem) = match outcome {
             Outcome::Plugin(plugin) => (plugin, None),
-            Outcome::NotAPlugin => {
-                sorted.reports.push(PluginReport::new(path, None, PluginState::NotAPlugin));
-                continue;
-            }
+            // A version that was built without what makes it a plugin is no reason to end the one that works.
+            Outcome::NotAPlugin => match former {
+                Some(former) => (former, Some(chain(&InspectError::NotAPlugin))),
+                None => {
+                    sorted.reports.push(PluginReport::new(path, None, PluginState::NotAPlugin));
+                    continue;
+                }
+            },
             Outcome::Refused(error) => match former {
                 Some(former) => (former, Some(chain(&*error))),
                 None => {

@@ -20,7 +20,8 @@ pub(super) struct Group {
     pub(super) target: PathBuf,
 }
 
-/// Manifests, as they were at a moment: each with its size and the time of its last change.
+/// Manifests, as they were at a moment: each with its size and the time of its last change. Those of folders in which crates lie side
+/// by side count before anybody has read them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Manifests(Vec<(PathBuf, Option<State>)>);
 
@@ -28,13 +29,15 @@ pub(super) struct Manifests(Vec<(PathBuf, Option<State>)>);
 type State = (u64, Option<SystemTime>);
 
 impl Manifests {
-    pub(super) fn of(groups: &[Group]) -> Self {
-        let folders = groups.iter().flat_map(|group| group.sources.iter().chain([&group.root]));
+    pub(super) fn of(groups: &[Group], folders: &[PathBuf]) -> Self {
+        let known = groups.iter().flat_map(|group| group.sources.iter().chain([&group.root]));
+        let known = known.map(|folder| folder.join("Cargo.toml"));
+        let all = known.chain(folders.iter().flat_map(|folder| manifests(folder).unwrap_or_default()));
         let state = |file: &Path| {
             let metadata = std::fs::metadata(file).ok()?;
             Some((metadata.len(), metadata.modified().ok()))
         };
-        Self(folders.map(|folder| folder.join("Cargo.toml")).map(|file| (file.clone(), state(&file))).collect())
+        Self(all.map(|file| (file.clone(), state(&file))).collect())
     }
 }
 

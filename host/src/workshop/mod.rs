@@ -10,6 +10,8 @@ mod watch;
 pub use build::{BuildError, Built, Report, Running};
 pub use watch::Watch;
 
+use watch::Watched;
+
 use build::Shelved;
 use crates::{Group, Manifests};
 use std::io;
@@ -74,7 +76,7 @@ impl Workshop {
         let groups = crates::find(folders)?;
         Ok(Self {
             folders: folders.to_vec(),
-            manifests: Manifests::of(&groups),
+            manifests: Manifests::of(&groups, folders),
             groups,
             shelf: shelf.to_owned(),
             shelved: Shelved::default(),
@@ -94,20 +96,21 @@ impl Workshop {
         self.running.clone()
     }
 
-    /// Finds the crates again, if a manifest has changed; whether there was anything to find. What cannot be read changes
-    /// nothing: cargo says why when it builds.
+    /// Finds the crates again, if a manifest has changed; whether there was anything to find. Where one cannot be read, all stays as it
+    /// is until it can.
+    ///
+    /// # Errors
+    /// See [`WorkshopError`].
     ///
     /// # Blocking
     /// Runs cargo.
-    pub fn refresh(&mut self) -> bool {
-        if Manifests::of(&self.groups) == self.manifests {
-            return false;
+    pub fn refresh(&mut self) -> Result<bool, WorkshopError> {
+        if Manifests::of(&self.groups, &self.folders) == self.manifests {
+            return Ok(false);
         }
-        let Ok(groups) = crates::find(&self.folders) else {
-            return false;
-        };
-        (self.manifests, self.groups) = (Manifests::of(&groups), groups);
-        true
+        let groups = crates::find(&self.folders)?;
+        (self.manifests, self.groups) = (Manifests::of(&groups, &self.folders), groups);
+        Ok(true)
     }
 
     /// Builds all crates, and puts what is new onto the shelf. What does not compile keeps nothing else from being built.
@@ -130,7 +133,8 @@ impl Workshop {
         whole
     }
 
-    /// Watches the sources from now on: those of the plugins, and of the crates on this machine that they depend on.
+    /// Watches the sources from now on: those of the plugins, and of the crates on this machine that they depend on; and the folders
+    /// in which crates lie side by side, where more may come.
     ///
     /// # Errors
     /// See [`WorkshopError`].
@@ -138,6 +142,10 @@ impl Workshop {
         let folders = self.groups.iter().flat_map(|group| group.sources.iter().cloned()).collect();
         let manifests = self.groups.iter().map(|group| group.root.clone()).collect();
         let outputs = self.groups.iter().map(|group| group.target.clone()).collect();
-        Watch::start(folders, manifests, outputs).map_err(WorkshopError::Unwatchable)
+        // By the names that the system tells changes with.
+        let whole = self.folders.iter().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        let shelves = whole.filter(|folder| !folder.join("Cargo.toml").is_file()).collect();
+        Watch::start(Watched { crates: folders, roots: manifests, outputs, shelves })
+            .map_err(WorkshopError::Unwatchable)
     }
 }

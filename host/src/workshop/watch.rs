@@ -12,51 +12,73 @@ use tokio::sync::Notify;
 /// Watches sources. It ends when this is dropped.
 pub struct Watch {
     watcher: RecommendedWatcher,
-    folders: BTreeSet<PathBuf>,
-    outputs: BTreeSet<PathBuf>,
+    watched: Watched,
     changed: Arc<Notify>,
 }
 
+/// What is watched.
+#[derive(Clone)]
+pub(super) struct Watched {
+    /// Folders of crates, with all that is in them but the outputs.
+    pub(super) crates: BTreeSet<PathBuf>,
+    /// Folders of workspaces, for their manifests.
+    pub(super) roots: BTreeSet<PathBuf>,
+    /// Where what is built comes.
+    pub(super) outputs: BTreeSet<PathBuf>,
+    /// Folders in which crates lie side by side.
+    pub(super) shelves: BTreeSet<PathBuf>,
+}
+
 impl Watch {
-    /// Watches the crates in `folders` with all that is in them but the `outputs`, and the manifests of the `roots`.
-    pub(super) fn start(
-        folders: BTreeSet<PathBuf>,
-        roots: BTreeSet<PathBuf>,
-        outputs: BTreeSet<PathBuf>,
-    ) -> notify::Result<Self> {
+    /// Watches from now on.
+    pub(super) fn start(watched: Watched) -> notify::Result<Self> {
         let changed = Arc::new(Notify::new());
         let told = Arc::clone(&changed);
-        let (crates, workspaces, built) = (folders.clone(), roots.clone(), outputs.clone());
+        let of = watched.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error is most often an overflow: something was missed.
             let matters = event.map_or(true, |event| {
                 let is_read =
                     matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
-                let is_source = |path: &PathBuf| is_source(path, &crates, &built) || is_manifest(path, &workspaces);
-                !is_read && (event.need_rescan() || event.paths.iter().any(is_source))
+                !is_read && (event.need_rescan() || event.paths.iter().any(|path| of.matters(path)))
             });
             if matters {
                 told.notify_one();
             }
         })?;
-        for root in roots.difference(&folders).filter(|root| root.is_dir()) {
+        for root in watched.roots.difference(&watched.crates).filter(|root| root.is_dir()) {
             watcher.watch(root, RecursiveMode::NonRecursive)?;
         }
-        let mut watch = Self { watcher, folders, outputs, changed };
+        let mut watch = Self { watcher, watched, changed };
         watch.follow()?;
         Ok(watch)
     }
 
     /// Watches all folders that are there now: one that was made again under its old name is another one.
     fn follow(&mut self) -> notify::Result<()> {
-        for folder in self.folders.clone() {
+        let Watched { crates, outputs, shelves, .. } = self.watched.clone();
+        for shelf in &shelves {
+            // What is no crate is watched as well as that goes: it may be somebody else's.
+            let _ = self.watch_anew(shelf, RecursiveMode::NonRecursive);
+            for entry in fs::read_dir(shelf).into_iter().flatten().filter_map(Result::ok) {
+                let path = entry.path();
+                if !crates.contains(&path) && self.watched.may_become_crate(&path) {
+                    for folder in [path.join("src"), path] {
+                        if folder.is_dir() {
+                            let _ = self.watch_anew(&folder, RecursiveMode::NonRecursive);
+                        }
+                    }
+                }
+            }
+        }
+        for folder in &crates {
             if folder.is_dir() {
                 // Not with all that is in it: what cargo builds may lie there, and that is much.
-                self.watch_anew(&folder, RecursiveMode::NonRecursive)?;
+                self.watch_anew(folder, RecursiveMode::NonRecursive)?;
             }
-            for entry in fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
+            for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
                 let path = entry.path();
-                if path.is_dir() && is_source(&path, &self.folders, &self.outputs) {
+                if path.is_dir() && is_source(&path, &crates, &outputs) {
                     self.watch_anew(&path, RecursiveMode::Recursive)?;
                 }
             }
@@ -88,6 +110,25 @@ impl Watch {
     }
 }
 
+impl Watched {
+    /// Whether a change of this path can change what is built.
+    fn matters(&self, path: &Path) -> bool {
+        is_source(path, &self.crates, &self.outputs) || is_manifest(path, &self.roots) || self.may_become_crate(path)
+    }
+
+    /// Whether a path is a folder beside the crates, or what makes one a crate: its manifest and its sources.
+    fn may_become_crate(&self, path: &Path) -> bool {
+        let below = self.shelves.iter().find_map(|shelf| path.strip_prefix(shelf).ok());
+        let mut words = below.into_iter().flat_map(Path::components).map(|word| word.as_os_str().to_string_lossy());
+        let Some(folder) = words.next() else {
+            return false;
+        };
+        let is_output = self.outputs.iter().any(|output| path.starts_with(output));
+        let is_part = words.next().map_or_else(|| path.is_dir(), |part| part == "Cargo.toml" || part == "src");
+        !folder.starts_with('.') && folder != "target" && !is_output && is_part
+    }
+}
+
 /// Whether a path is one of a crate's sources: not hidden, not built, not an editor's own.
 fn is_source(path: &Path, crates: &BTreeSet<PathBuf>, outputs: &BTreeSet<PathBuf>) -> bool {
     let is_output = outputs.iter().any(|output| path.starts_with(output));
@@ -108,7 +149,7 @@ fn is_manifest(path: &Path, roots: &BTreeSet<PathBuf>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_manifest, is_source};
+    use super::{Watched, is_manifest, is_source};
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
@@ -122,6 +163,14 @@ mod tests {
         assert!(!is("/w/a/target/debug/x.d") && !is("/w/a/.git/HEAD") && !is("/w/a/src/.lib.rs.swp"));
         assert!(!is("/w/a/out/debug/x") && is("/w/a/output.rs"));
         assert!(!is("/w/a/src/lib.rs~") && !is("/w/b/src/lib.rs"));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("new")).unwrap();
+        let shelves = BTreeSet::from([folder.path().to_owned()]);
+        let outputs = BTreeSet::from([folder.path().join("out")]);
+        let watched = Watched { crates: BTreeSet::new(), roots: BTreeSet::new(), outputs, shelves };
+        let may = |path: &str| watched.matters(&folder.path().join(path));
+        assert!(may("new") && may("new/Cargo.toml") && may("new/src") && may("new/src/lib.rs"));
+        assert!(!may("a file") && !may("new/README.md") && !may(".git/src") && !may("target/src") && !may("out/src"));
         let roots = BTreeSet::from([PathBuf::from("/w")]);
         assert!(is_manifest(Path::new("/w/Cargo.toml"), &roots) && !is_manifest(Path::new("/w/Cargo.lock"), &roots));
     }

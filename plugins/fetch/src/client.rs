@@ -1,10 +1,10 @@
 //! Asking over HTTP, within bounds: of addresses, of redirects, of bytes and of time.
 
 use crate::address::is_allowed;
+use crate::work::Time;
 use ipnet::IpNet;
-use mcp_plugin_api::{Context, Error, Result};
+use mcp_plugin_api::{Error, Result};
 use std::io::Read as _;
-use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{Uri, header};
@@ -21,33 +21,12 @@ pub(crate) struct Bounds {
     pub(crate) max_bytes: u64,
     /// Redirects that are followed.
     pub(crate) max_redirects: u32,
-    /// How long a call may take, all that it asks for together.
-    pub(crate) timeout: Duration,
 }
 
 /// Asks.
 pub(crate) struct Client {
     agent: Agent,
     bounds: Bounds,
-}
-
-/// The time of one call.
-pub(crate) struct Time<'a> {
-    end: SystemTime,
-    ctx: &'a Context,
-}
-
-impl Time<'_> {
-    /// What is left of it; nothing where it is over, or nobody waits any more.
-    fn left(&self) -> Option<Duration> {
-        let left = self.end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero());
-        left.filter(|_| !self.ctx.is_cancelled())
-    }
-
-    /// Whether nothing is left of it.
-    pub(crate) fn is_over(&self) -> bool {
-        self.left().is_none()
-    }
 }
 
 /// An answer.
@@ -118,17 +97,12 @@ impl Client {
         Self { agent: Agent::with_parts(config, DefaultConnector::default(), guard), bounds }
     }
 
-    /// The time that a call has from now on, as long as its client waits.
-    pub(crate) fn time<'a>(&self, ctx: &'a Context) -> Time<'a> {
-        Time { end: SystemTime::now() + self.bounds.timeout, ctx }
-    }
-
     /// Asks for a page, and for where it has moved to. `before` may refuse each address before it is asked.
     pub(crate) fn get(
         &self,
         url: &Url,
         user_agent: &str,
-        time: &Time<'_>,
+        time: &Time,
         mut before: impl FnMut(&Url) -> Result<()>,
     ) -> Result<Answer> {
         let mut at = url.clone();
@@ -142,7 +116,7 @@ impl Client {
         Err(Error::new(format!("Failed to fetch {url}: there are more than {} redirects", self.bounds.max_redirects)))
     }
 
-    fn ask(&self, url: &Url, user_agent: &str, time: &Time<'_>) -> Result<Step> {
+    fn ask(&self, url: &Url, user_agent: &str, time: &Time) -> Result<Step> {
         check(url)?;
         let failed = |error: ureq::Error| told(url, &error);
         let request = self.agent.get(url.as_str()).header(header::USER_AGENT, user_agent).header(header::ACCEPT, "*/*");

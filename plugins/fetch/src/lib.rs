@@ -7,16 +7,25 @@ mod address;
 mod client;
 mod page;
 mod robots;
+mod work;
 
-use client::{Answer, Bounds, Client, Time};
+use client::{Answer, Bounds, Client};
 use ipnet::IpNet;
 use mcp_plugin_api::prelude::*;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use url::{Position, Url};
+use work::{Time, Workers};
 
 /// The way to the web.
 pub struct Fetch {
+    web: Arc<Web>,
+    workers: Workers,
+}
+
+/// Who asks, and how.
+struct Web {
     client: Client,
     autonomous: String,
     by_user: String,
@@ -41,7 +50,7 @@ pub struct Config {
     /// Redirects that are followed. Default: 10.
     #[serde(default = "default_max_redirects")]
     max_redirects: u32,
-    /// How long a call may take, all redirects together, in milliseconds. Default: 30,000.
+    /// How long a call may take, all redirects and the reading of the page together, in milliseconds. Default: 30,000.
     #[serde(default = "default_timeout_ms")]
     timeout_ms: u64,
 }
@@ -83,22 +92,18 @@ impl Fetch {
             network.ok_or_else(|| Error::invalid_params(format!("networks: '{text}' is no network: try '10.0.0.0/8'")))
         };
         let networks = config.networks.iter().map(network).collect::<Result<_>>()?;
-        let bounds = Bounds {
-            networks,
-            max_bytes: config.max_bytes,
-            max_redirects: config.max_redirects,
-            timeout: Duration::from_millis(config.timeout_ms.max(1)),
-        };
+        let bounds = Bounds { networks, max_bytes: config.max_bytes, max_redirects: config.max_redirects };
         let agent = |who: &str| {
             let usual = || format!("mcp-host-fetch/1.0 ({who}; +https://github.com/mcp-host/mcp-host)");
             config.user_agent.clone().unwrap_or_else(usual)
         };
-        Ok(Self {
+        let web = Web {
             client: Client::new(bounds),
             autonomous: agent("Autonomous"),
             by_user: agent("User-Specified"),
             heeds_robots: config.robots_txt,
-        })
+        };
+        Ok(Self { web: Arc::new(web), workers: Workers::new(Duration::from_millis(config.timeout_ms.max(1))) })
     }
 
     /// Fetches a URL from the internet and optionally extracts its contents as markdown.
@@ -124,9 +129,12 @@ impl Fetch {
         ctx: &Context,
     ) -> Result<String> {
         let url = parse(&url)?;
-        let time = self.client.time(ctx);
-        let answer = self.client.get(&url, &self.autonomous, &time, |at| self.ask_robots(at, &time))?;
-        let Text { before, text } = simplified(&url, answer, raw)?;
+        let (web, at) = (Arc::clone(&self.web), url.clone());
+        let read = self.workers.run(ctx, move |time| {
+            let answer = web.client.get(&at, &web.autonomous, time, |at| web.ask_robots(at, time))?;
+            simplified(&at, answer, raw)
+        });
+        let Text { before, text } = read?;
         let rest: String = text.chars().skip(start_index).take(max_length).collect();
         let end = start_index + rest.chars().count();
         let told = if rest.is_empty() {
@@ -151,8 +159,11 @@ impl Fetch {
         ctx: &Context,
     ) -> Message {
         let fetched = parse(&url).and_then(|url| {
-            let answer = self.client.get(&url, &self.by_user, &self.client.time(ctx), |_| Ok(()))?;
-            simplified(&url, answer, false)
+            let web = Arc::clone(&self.web);
+            self.workers.run(ctx, move |time| {
+                let answer = web.client.get(&url, &web.by_user, time, |_| Ok(()))?;
+                simplified(&url, answer, false)
+            })
         });
         // A user reads it: what went wrong is as good as what was fetched.
         Message::user(match fetched {
@@ -162,9 +173,9 @@ impl Fetch {
     }
 }
 
-impl Fetch {
+impl Web {
     /// Refuses what a site does not want to be fetched by programs (RFC 9309).
-    fn ask_robots(&self, url: &Url, time: &Time<'_>) -> Result<()> {
+    fn ask_robots(&self, url: &Url, time: &Time) -> Result<()> {
         if !self.heeds_robots || !["http", "https"].contains(&url.scheme()) {
             return Ok(());
         }

@@ -1,8 +1,6 @@
 //! From HTML to what a model reads: the article of a page, as Markdown.
 
 use dom_smoothie::{Config, Readability, TextMode};
-use std::sync::mpsc;
-use std::time::Duration;
 
 /// Elements that a page may have.
 const MAX_ELEMENTS: usize = 50_000;
@@ -11,11 +9,12 @@ const MAX_ELEMENTS: usize = 50_000;
 /// square.
 const MAX_DEPTH: usize = 512;
 
-/// Enough for all elements of a page in each other, if a page deceives [`is_deep`].
-const STACK_BYTES: usize = 256 * 1024 * 1024;
+/// Elements that a page may become. Marks that are not closed (`<b>`) are made anew in whatever comes behind them.
+const MAX_MADE: usize = 5 * MAX_ELEMENTS;
 
-/// How long reading a page may take.
-const MAX_TIME: Duration = Duration::from_secs(20);
+/// Marks that are made anew.
+const MARKS: &[&str] =
+    &["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
 
 /// What is said where a page has nothing to read.
 pub(crate) const NOTHING: &str = "<error>Page failed to be simplified from HTML</error>";
@@ -30,22 +29,20 @@ pub(crate) fn is_page(content_type: &str, text: &str) -> bool {
 
 /// The article of a page. Its links count from `url`.
 pub(crate) fn markdown(html: &str, url: &str) -> String {
-    if is_deep(html) {
-        return NOTHING.to_owned();
-    }
-    let (html, url) = (html.to_owned(), url.to_owned());
-    let (send, article_comes) = mpsc::channel();
-    let reading = std::thread::Builder::new().name("page".to_owned()).stack_size(STACK_BYTES);
-    // A page that takes longer is read to its end for nobody: its elements are bounded.
-    let begun = reading.spawn(move || drop(send.send(article(&html, &url))));
-    let text = begun.ok().and_then(|_| article_comes.recv_timeout(MAX_TIME).ok().flatten());
+    let text = if is_large(html) { None } else { article(html, url) };
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| NOTHING.to_owned())
 }
 
 fn article(html: &str, url: &str) -> Option<String> {
     let config = Config { max_elements_to_parse: MAX_ELEMENTS, text_mode: TextMode::Markdown, ..Config::default() };
-    let found = Readability::new(html, Some(url), Some(config)).ok()?.parse().ok()?;
-    Some(plain_links(found.text_content.trim()))
+    let mut page = Readability::new(html, Some(url), Some(config)).ok()?;
+    // What deceives the look at the text.
+    let is_deep =
+        page.doc.root().descendants_it().any(|node| node.ancestors_it(Some(MAX_DEPTH + 1)).count() > MAX_DEPTH);
+    if is_deep {
+        return None;
+    }
+    Some(plain_links(page.parse().ok()?.text_content.trim()))
 }
 
 /// Links as they are to be fetched: `&amp;` in them means `&`, which Markdown's readers know and models do not.
@@ -62,9 +59,9 @@ fn plain_links(text: &str) -> String {
     plain
 }
 
-/// Whether more elements stand in each other than a page has that somebody wrote. It counts too many rather than too few: what
-/// is not closed where it should be, and what stands in comments.
-fn is_deep(html: &str) -> bool {
+/// Whether a page has more elements, or more of them in each other, than one that somebody wrote. It counts what is not closed where
+/// it should be, and what stands in comments.
+fn is_large(html: &str) -> bool {
     // Those that have no end, those whose end may be left out, and those of drawings that end themselves.
     const NO_END: &[&str] = &[
         "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr", "p",
@@ -72,17 +69,26 @@ fn is_deep(html: &str) -> bool {
         "html", "head", "body", "path", "circle", "rect", "line", "use", "polygon", "polyline", "ellipse", "stop",
     ];
     let mut open: Vec<String> = Vec::new();
+    let (mut elements, mut marks, mut made) = (0, 0, 0);
     for piece in html.split('<').skip(1) {
         let (is_end, rest) = piece.strip_prefix('/').map_or((false, piece), |rest| (true, rest));
         let name: String =
             rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+        elements += usize::from(!name.is_empty() && !is_end);
+        made += 1 + marks;
+        if elements > MAX_ELEMENTS || made > MAX_MADE {
+            return true;
+        }
         if name.is_empty() || NO_END.contains(&name.as_str()) {
             continue;
         }
+        let is_mark = MARKS.contains(&name.as_str());
         if !is_end {
             open.push(name);
+            marks += usize::from(is_mark);
         } else if let Some(at) = open.iter().rposition(|it| *it == name) {
             open.remove(at);
+            marks -= usize::from(is_mark);
         }
         if open.len() > MAX_DEPTH {
             return true;
@@ -93,7 +99,8 @@ fn is_deep(html: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NOTHING, is_deep, markdown, plain_links};
+    use super::{MAX_DEPTH, MAX_ELEMENTS, NOTHING, is_large, markdown, plain_links};
+    use crate::work::STACK_BYTES;
 
     #[test]
     fn pages_of_nothing_but_depth_are_left_unread() {
@@ -103,18 +110,39 @@ mod tests {
                 assert_eq!(markdown(&page, "http://h/"), NOTHING, "{name} {count}");
             }
         }
-        // What deceives the count is read nevertheless, and within its time.
-        let page = format!("<html><body>{}text", "<path>".repeat(4_000));
-        assert_eq!(markdown(&page, "http://h/"), "text");
-        for count in [40_000, 800_000] {
+        // What deceives the count is found when it is read.
+        for count in [400, 4_000, 40_000, 800_000] {
             let page = format!("<html><body>{}text", "<path>".repeat(count));
-            assert!(
-                ["text", NOTHING].contains(&markdown(&page, "http://h/").as_str()),
-                "it ends, and so does nothing else"
-            );
+            assert_eq!(markdown(&page, "http://h/"), if count == 400 { "text" } else { NOTHING }, "{count}");
         }
-        assert!(is_deep(&"<b></x>".repeat(600)), "what is closed and was not open closes nothing");
-        assert!(!is_deep(&"<p>a<li>b<br>".repeat(9000)) && !is_deep(&"<div><b>x</b></div>".repeat(9000)));
+        assert!(is_large(&"<b></x>".repeat(600)), "what is closed and was not open closes nothing");
+        assert!(is_large(&"<p>".repeat(MAX_ELEMENTS + 1)));
+        assert!(!is_large(&"<p>a<li>b<br>".repeat(9000)) && !is_large(&"<div><b>x</b></div>".repeat(9000)));
+    }
+
+    #[test]
+    fn the_largest_pages_are_read_with_a_quarter_of_the_stack() {
+        let on_small_stack = |page: String| {
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES / 4);
+            thread.spawn(move || markdown(&page, "http://h/")).unwrap().join().unwrap()
+        };
+        let deep = "<path>".repeat(MAX_DEPTH - 20);
+        let page = format!("<html><body>{deep}{}text", "<div></div>".repeat(MAX_ELEMENTS - MAX_DEPTH - 20));
+        assert_eq!(on_small_stack(page), "text");
+        for name in ["ul><li", "ol><li", "blockquote", "b", "em", "a href=/x", "div", "table><tr><td", "span"] {
+            let count = (MAX_DEPTH - 12) / (1 + name.matches('<').count() * 2);
+            let page = format!("<html><body>{}text that is read", format!("<{name}>").repeat(count));
+            let told = on_small_stack(page);
+            assert!(told.contains("text that is read"), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn marks_that_are_made_anew_are_bounded() {
+        let open: String = (0..400).map(|number| format!("<b id=x{number}>")).collect();
+        let page = format!("<html><body><p>{open}</p>{}", "<p>x".repeat(49_000));
+        assert_eq!(markdown(&page, "http://h/"), NOTHING);
+        assert!(!is_large(&"<p><b>x</b> <i>y</i>".repeat(9000)));
     }
 
     #[test]

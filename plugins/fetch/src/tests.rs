@@ -248,3 +248,19 @@ fn bounds_hold() {
     }
     assert!(fails(&kit, "http://127.0.0.1:1/x").contains("Failed to fetch robots.txt http://127.0.0.1:1/robots.txt"));
 }
+
+#[test]
+fn a_call_that_is_given_up_ends_whoever_is_asked() {
+    // It takes the connection and says nothing, for longer than the call may take.
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", deaf.local_addr().unwrap());
+    let kit = kit(json!({"timeout_ms": 3_600_000}));
+    let script = Script::new();
+    let told = std::thread::scope(|scope| {
+        let call = scope.spawn(|| kit.tool("fetch", json!({"url": url}), &script));
+        let _connection = deaf.accept().unwrap();
+        script.cancel();
+        call.join().unwrap()
+    });
+    assert_eq!(told.unwrap().text(), "nobody waits for the page any more");
+}

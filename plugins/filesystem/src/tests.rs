@@ -163,6 +163,34 @@ fn line_ends_of_the_file_are_kept() {
     fs::write(fixture.folder.path().join("dos.txt"), "a\r\nb\r\n").unwrap();
     fixture.run("edit_file", json!({"path": "dos.txt", "edits": [{"oldText": "a\nb", "newText": "c\nd"}]})).unwrap();
     assert_eq!(fs::read_to_string(fixture.folder.path().join("dos.txt")).unwrap(), "c\r\nd\r\n");
+    // Also where the piece has none, and where it is the last.
+    fixture.run("edit_file", json!({"path": "dos.txt", "edits": [{"oldText": "d", "newText": "e\nf"}]})).unwrap();
+    assert_eq!(fs::read_to_string(fixture.folder.path().join("dos.txt")).unwrap(), "c\r\ne\r\nf\r\n");
+    // And where it begins or ends with a line end, or is one.
+    for (old, new, after) in [
+        ("\nfoo", "\nbar", "x\r\nbar\r\ny\r\n"),
+        ("x\n", "", "foo\r\ny\r\n"),
+        ("foo\n", "a\nb\n", "x\r\na\r\nb\r\ny\r\n"),
+        ("\nfoo\n", "\n", "x\r\ny\r\n"),
+        ("foo\r\ny", "z", "x\r\nz\r\n"),
+    ] {
+        fs::write(fixture.folder.path().join("dos.txt"), "x\r\nfoo\r\ny\r\n").unwrap();
+        fixture.run("edit_file", json!({"path": "dos.txt", "edits": [{"oldText": old, "newText": new}]})).unwrap();
+        assert_eq!(fs::read_to_string(fixture.folder.path().join("dos.txt")).unwrap(), after, "{old:?}");
+    }
+    fs::write(fixture.folder.path().join("mixed.txt"), "a\r\nb\nc\r\nd").unwrap();
+    let edits = json!([{"oldText": "b", "newText": "x\ny"}, {"oldText": "d", "newText": "z\n"}]);
+    fixture.run("edit_file", json!({"path": "mixed.txt", "edits": edits})).unwrap();
+    assert_eq!(fs::read_to_string(fixture.folder.path().join("mixed.txt")).unwrap(), "a\r\nx\ny\nc\r\nz\r\n");
+}
+
+#[test]
+fn a_piece_that_is_there_twice_is_not_guessed_even_where_one_overlaps_the_other() {
+    let fixture = Fixture::new();
+    fs::write(fixture.folder.path().join("ends.txt"), "}\n}\n}\n").unwrap();
+    let edits = json!([{"oldText": "}\n}\n", "newText": "}\n"}]);
+    let error = fixture.run("edit_file", json!({"path": "ends.txt", "edits": edits})).unwrap_err();
+    assert_eq!(error, "edit 1: the file has this text 2 times; give more around it");
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub enum BranchType {
 impl Git {
     #[start]
     fn start(config: Config) -> Result<Self> {
+        repository::check_configuration()?;
         Ok(Self { allowed: Allowed::new(&config.roots, config.read_only)? })
     }
 

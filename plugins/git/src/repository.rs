@@ -1,6 +1,6 @@
 //! Which repositories may be used, and what is named in them.
 
-use git2::{Commit, Object, Repository, RepositoryOpenFlags};
+use git2::{Commit, Config, ErrorCode, Object, Repository, RepositoryOpenFlags};
 use mcp_plugin_api::{Error, Result};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,19 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Allowed {
     roots: Vec<PathBuf>,
     read_only: bool,
+}
+
+/// Refuses to begin where a confined process may not read git's own configuration, which is there: no repository would be opened.
+pub(crate) fn check_configuration() -> Result<()> {
+    match Config::open_default() {
+        Err(error) if error.code() == ErrorCode::Locked => Err(Error::invalid_params(format!(
+            "git's own configuration may not be read, and no repository is opened without it ({}): add its file to \
+             plugins.git.grants.read",
+            error.message()
+        ))),
+        // Of what else is wrong with it the tools tell.
+        _ => Ok(()),
+    }
 }
 
 impl Allowed {
@@ -118,7 +131,7 @@ pub(crate) fn commit<'a>(repository: &'a Repository, revision: &str) -> Result<C
 pub(crate) fn head(repository: &Repository) -> Result<Option<Commit<'_>>> {
     match repository.head() {
         Ok(head) => head.peel_to_commit().map(Some).map_err(told),
-        Err(error) if error.code() == git2::ErrorCode::UnbornBranch => Ok(None),
+        Err(error) if error.code() == ErrorCode::UnbornBranch => Ok(None),
         Err(error) => Err(told(error)),
     }
 }

@@ -6,7 +6,7 @@
 use crate::{Added, Entity, Graph, NewObservations, Relation, Unobserved};
 use mcp_plugin_api::{Error, Result};
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +31,24 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS relations_by_target ON relations (target);
 ";
 
+/// Has who reads not wait for who writes, and waits for others for at most so long, now and later. Where two open a new file, the one
+/// that comes second is told at once that it is locked, however long it would wait: it asks again.
+fn write_ahead(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    connection.busy_timeout(PAUSE)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < wait => {
+                std::thread::sleep(PAUSE);
+                // It has waited as long itself, or not at all.
+                waited += 2 * PAUSE;
+            }
+            done => return done.and_then(|()| connection.busy_timeout(wait)),
+        }
+    }
+}
+
 /// A graph that is kept.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
@@ -48,8 +66,7 @@ impl Store {
                     std::fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
                 }
                 let connection = Connection::open(path).map_err(|error| unusable(&error))?;
-                connection.busy_timeout(MAX_WAIT)?;
-                connection.pragma_update(None, "journal_mode", "wal").map_err(|error| unusable(&error))?;
+                write_ahead(&connection, MAX_WAIT).map_err(|error| unusable(&error))?;
                 connection
             }
             None => Connection::open_in_memory()?,

@@ -144,3 +144,16 @@ fn the_graph_is_a_resource() {
     let read = kit.resource("memory://knowledge-graph", &Script::new()).unwrap();
     assert_eq!(read.contents[0].mime_type.as_deref(), Some("application/json"));
 }
+
+#[test]
+fn several_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| drop(kit(&path)));
+            }
+        });
+    }
+}

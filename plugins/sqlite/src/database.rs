@@ -122,7 +122,7 @@ impl Database {
             let is_own = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
             let writer = connect(path, read_write, limits)?;
             if is_own {
-                writer.pragma_update(None, "journal_mode", "wal")?;
+                write_ahead(&writer, MAX_WAIT.min(limits.max_time))?;
             }
             Some(Arc::new(Mutex::new(writer)))
         };
@@ -320,8 +320,28 @@ fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "schema_version", |row| row.get(0))
 }
 
+/// How long others that use the database are waited for.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// Has who reads not wait for who writes, and waits for others for at most so long, now and later. Where two open a new file, the one
+/// that comes second is told at once that it is locked, however long it would wait: it asks again.
+fn write_ahead(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    connection.busy_timeout(PAUSE)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < wait => {
+                std::thread::sleep(PAUSE);
+                // It has waited as long itself, or not at all.
+                waited += 2 * PAUSE;
+            }
+            done => return done.and_then(|()| connection.busy_timeout(wait)),
+        }
+    }
+}
+
 fn connect(path: impl AsRef<Path>, flags: OpenFlags, limits: Limits) -> Result<Connection> {
-    const MAX_WAIT: Duration = Duration::from_secs(5);
     const MAX_PATTERN_BYTES: i32 = 1000;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(MAX_WAIT.min(limits.max_time))?;

@@ -251,3 +251,16 @@ fn a_statement_that_changes_nothing_says_so() {
     run(&kit, "create_table", json!({"query": "CREATE\nTABLE sqliteXy (id INTEGER)"})).unwrap();
     assert_eq!(run(&kit, "list_tables", json!({})).unwrap()["rows"], json!([["birds"], ["sqliteXy"]]));
 }
+
+#[test]
+fn several_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| drop(kit(json!({"path": path}))));
+            }
+        });
+    }
+}

@@ -9,11 +9,15 @@ mod call_side;
 mod gauge;
 mod host_side;
 mod library;
+#[cfg(unix)]
+mod unix;
 #[cfg(windows)]
 mod windows;
 
 pub(super) use gauge::Gauge;
 pub(super) use library::{Layout, Library, Plugin, PluginAnswer};
+#[cfg(unix)]
+pub(super) use unix::{close_inherited, outlive_termination};
 #[cfg(windows)]
 pub(super) use windows::{Job, has_console, ignore_console, take_foreign_standard};
 #[cfg(windows)]
@@ -25,7 +29,7 @@ pub(super) fn take_foreign_standard(_with_input: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere no process inherits what it is not given.
+/// Elsewhere a process gets what it is given, and a worker closes what else comes with it.
 #[cfg(not(windows))]
 pub(crate) fn keep_standard_from_children() {}
 

@@ -107,14 +107,17 @@ impl OwnCall {
             op::ONCE_GET => match read(payload).map(|KeyPayload { key }| self.call.begin_step(&key)) {
                 None => return refused(unknown_request()),
                 Some(Ok(value)) => return ready(&value.map_or(Value::Null, |value| json!({"value": value}))),
-                Some(Err(in_use)) => return refused(failed(failure::INTERNAL, &in_use.to_string(), None)),
+                Some(Err(error)) => return refused(failed(failure::INTERNAL, &error.to_string(), None)),
             },
             op::ONCE_PUT => {
                 let Some(RecordPayload { key, value }) = read(payload) else {
                     return refused(unknown_request());
                 };
-                self.call.record(key.clone(), value.clone());
+                let recorded = self.call.record(key.clone(), value.clone(), payload.len());
                 self.call.end_step(&key);
+                if let Err(error) = recorded {
+                    return refused(failed(failure::INTERNAL, &error.to_string(), None));
+                }
                 return self.keep(Kept::Step { key, value });
             }
             op::CHECKPOINT => {

@@ -20,7 +20,10 @@ pub(super) fn take_calls_away(grants: &Grants) -> Result<(), ConfineError> {
     if grants.memory.is_some() {
         denied.extend(OF_SHARED_MEMORY.iter().map(|call| (*call, Vec::new())));
         let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u64;
-        denied.insert(libc::SYS_mmap, vec![rule(&[(3, Width::Dword, Is::MaskedEq(shared), shared)])?]);
+        // What grows like a stack is counted as one.
+        let grows = libc::MAP_GROWSDOWN as u64;
+        let unseen = [shared, grows].map(|flags| rule(&[(3, Width::Dword, Is::MaskedEq(flags), flags)]));
+        denied.insert(libc::SYS_mmap, unseen.into_iter().collect::<Result<_, _>>()?);
     }
     // Reading limits is harmless; setting them would lift ours, for a process with the rights of root.
     denied.insert(libc::SYS_prlimit64, vec![rule(&[(2, Width::Qword, Is::Ne, 0)])?]);

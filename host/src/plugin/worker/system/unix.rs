@@ -2,6 +2,7 @@
 
 use super::{Spawned, set_environment};
 use crate::plugin::confine::Confinement;
+use crate::plugin::ffi::{close_inherited, outlive_termination};
 use crate::rt::{Ending, end_group, lead_group};
 use bytes::BufMut;
 use std::io;
@@ -45,11 +46,14 @@ pub(in crate::plugin::worker) struct WorkerEnds {
 }
 
 impl WorkerEnds {
-    /// The socket, out of the way of whatever closes or reads standard input. What is printed goes to stderr.
+    /// The socket, out of the way of whatever closes or reads standard input. What is printed goes to stderr. What else the host has
+    /// left open is closed, and only the host ends this process. To be called first.
     ///
     /// # Errors
     /// When standard input is no socket, or descriptors are used up.
     pub(in crate::plugin::worker) fn take() -> io::Result<Self> {
+        outlive_termination();
+        close_inherited();
         let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 100)?;
         rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
