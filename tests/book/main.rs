@@ -149,6 +149,8 @@ fn follow(page: &str, folder: &Path) -> String {
     let script = format!("set -eu\n{}{rest}", first.strip_prefix("cargo build --release\n").unwrap());
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(&script).current_dir(folder).env("HOME", folder);
+    // Nobody debugs what is built.
+    shell.env("CARGO_PROFILE_DEV_DEBUG", "0");
     for (name, kept) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
         let home = std::env::var_os("HOME").unwrap();
         shell.env(name, std::env::var_os(name).unwrap_or_else(|| Path::new(&home).join(kept).into()));

@@ -20,9 +20,9 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where new plugins are built: what they have in common is built once.
-fn shared_target() -> PathBuf {
-    target().join("author")
+/// Where and how new plugins are built: what they have in common is built once, and nobody debugs them.
+fn build_environment() -> [(&'static str, PathBuf); 2] {
+    [("CARGO_TARGET_DIR", target().join("author")), ("CARGO_PROFILE_DEV_DEBUG", "0".into())]
 }
 
 /// Has the host write a new plugin.
@@ -45,7 +45,7 @@ fn new_plugin(folder: &Path, name: &str, template: &str) -> PathBuf {
 
 fn cargo(plugin: &Path, words: &[&str]) -> Output {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(words).current_dir(plugin).env("CARGO_TARGET_DIR", shared_target()).env_remove("UPDATE_DEFINITIONS");
+    cargo.args(words).current_dir(plugin).envs(build_environment()).env_remove("UPDATE_DEFINITIONS");
     cargo.output().unwrap()
 }
 
@@ -87,7 +87,7 @@ fn a_changed_definition_fails_the_plugins_own_test_and_is_written_on_demand() {
     assert!(told.contains("+      \"description\": \"Greets someone warmly.\","), "{told}");
     let mut update = Command::new(env!("CARGO"));
     update.args(["test", "--test", "plugin"]).current_dir(&plugin);
-    update.env("CARGO_TARGET_DIR", shared_target()).env("UPDATE_DEFINITIONS", "1");
+    update.envs(build_environment()).env("UPDATE_DEFINITIONS", "1");
     assert!(update.output().unwrap().status.success());
     cargo_passes(&plugin, &["test", "--test", "plugin"]);
 }
@@ -119,7 +119,7 @@ fn dev(plugin: &Path) -> Host {
 fn dev_in(folder: &Path) -> Host {
     let mut command = Command::new(artifact("mcp-host"));
     command.arg("dev").arg(folder).args(["--http", "127.0.0.1:0"]);
-    command.env("CARGO_TARGET_DIR", shared_target()).env_remove("MCP_HOST_LOG").env_remove("RUST_BACKTRACE");
+    command.envs(build_environment()).env_remove("MCP_HOST_LOG").env_remove("RUST_BACKTRACE");
     Host::with(&[]).serve_http_with(command)
 }
 

@@ -11,7 +11,12 @@ use std::process::Command;
 
 /// The host and the plugin of the next level, in a folder of their own.
 fn next_level() -> (PathBuf, PathBuf) {
-    build(&["-p", "mcp-host", "-p", "hello", "--features", "mcp-host/abi-next"]);
+    // With what else brings features to the crates that these two are made of: nothing of those is built again then.
+    let beside = ["mcp-host-tests", "mcp-host-bench", "fetch", "git", "villain", "example-app", "mcp-plugin-skills"];
+    let packages = ["mcp-host", "hello"].into_iter().chain(beside).flat_map(|package| ["-p", package]);
+    let features = ["--features", "mcp-plugin-api/testing,mcp-host/abi-next"];
+    let targets = ["--lib", "--bin", "mcp-host", "--test", "levels"];
+    build(&packages.chain(features).chain(targets).collect::<Vec<_>>());
     let folder = target().join("abi-next");
     fs::create_dir_all(&folder).unwrap();
     let keep = |name: &str| {
