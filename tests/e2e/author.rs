@@ -8,6 +8,8 @@ use mcp_host_tests::{
 };
 use serde_json::json;
 use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -117,10 +119,15 @@ fn dev(plugin: &Path) -> Host {
 /// Serves the crates of a folder that are built already.
 #[track_caller]
 fn dev_in(folder: &Path) -> Host {
-    let mut command = Command::new(artifact("mcp-host"));
-    command.arg("dev").arg(folder).args(["--http", "127.0.0.1:0"]);
-    command.envs(build_environment()).env_remove("MCP_HOST_LOG").env_remove("RUST_BACKTRACE");
+    let mut command = dev_command(folder);
+    command.args(["--http", "127.0.0.1:0"]);
     Host::with(&[]).serve_http_with(command)
+}
+
+fn dev_command(folder: &Path) -> Command {
+    let mut command = Command::new(artifact("mcp-host"));
+    command.arg("dev").arg(folder).envs(build_environment()).env_remove("MCP_HOST_LOG").env_remove("RUST_BACKTRACE");
+    command
 }
 
 fn greeting(client: &Http, id: u64) -> String {
@@ -260,6 +267,34 @@ asyncio.run(main())
         "{}",
         String::from_utf8_lossy(&told.stderr)
     );
+}
+
+#[test]
+fn the_inspector_runs_on_what_is_served_and_ends_with_it() {
+    let _alone = alone();
+    let folder = TempDir::new().unwrap();
+    let plugin = new_plugin(folder.path(), "inspected", "tool");
+    cargo_passes(&plugin, &["build"]);
+    // In the place of npx, which would fetch it: says how it was called, and stays.
+    let (bin, said) = (folder.path().join("bin"), folder.path().join("said"));
+    fs::create_dir(&bin).unwrap();
+    let script = format!("#!/bin/sh\necho \"$$ $*\" > {0}.half\nmv {0}.half {0}\nexec sleep 600\n", said.display());
+    fs::write(bin.join("npx"), script).unwrap();
+    fs::set_permissions(bin.join("npx"), fs::Permissions::from_mode(0o755)).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = dev_command(&plugin);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    command.args(["--http", &format!("127.0.0.1:{port}"), "--inspector"]).env("PATH", path);
+    let mut host = Host::with(&[]).serve_http_with(command);
+    let called = eventually("the inspector", || fs::read_to_string(&said).ok());
+    let (process, words) = called.trim().split_once(' ').unwrap();
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    assert_eq!(words, format!("--yes @modelcontextprotocol/inspector --transport http --server-url {url}"));
+    host.signal("TERM");
+    assert_eq!(host.wait().code(), Some(0));
+    // One that has ended and that nobody has asked for has no words.
+    let words = || fs::read(Path::new("/proc").join(process).join("cmdline")).unwrap_or_default();
+    eventually("the inspector's end", || words().is_empty().then_some(()));
 }
 
 #[test]
