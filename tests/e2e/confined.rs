@@ -1,8 +1,9 @@
-//! The plugins in the box in workers, with what their pages grant them and nothing else.
+//! What a worker has of its host: what is granted and nothing else, as the pages of the plugins in the box say it; and no part in how
+//! the host ends.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use mcp_host_tests::{Host, Stdio, call, health, repository, text};
+use mcp_host_tests::{Host, Stdio, call, eventually, health, in_worker, repository, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -144,4 +145,47 @@ fn the_example_of_grants_has_what_it_is_granted_and_nothing_else() {
     let reply = client.ask(&call(2, "first_line", json!({"file": words})));
     let told = if reply["error"].is_null() { text(&reply).to_owned() } else { reply["error"]["message"].to_string() };
     assert!(told.contains("ermission denied"), "{reply}");
+}
+
+/// As systemd stops a service: every process of it gets the signal.
+#[test]
+fn what_ends_a_service_lets_the_calls_in_its_workers_finish() {
+    let (mut host, mut client) = Host::with(&["everything"]).config(&in_worker("everything")).serve_both();
+    client.initialize("2025-11-25");
+    client.send(&call(7, "test_sleep", json!({"ms": 3000})));
+    eventually("the call", || (health(&host.http(), "everything").unwrap()["calls"] == 1).then_some(()));
+    for worker in workers_of(host.id()) {
+        assert!(Command::new("kill").args(["-TERM", &worker]).status().unwrap().success());
+    }
+    host.signal("TERM");
+    assert_eq!(text(&client.receive()), "slept 3000 ms");
+    assert_eq!(host.wait().code(), Some(0));
+}
+
+/// The processes whose parent is this one.
+fn workers_of(host: u32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{host}/task")).unwrap().flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let found: Vec<String> = children.flat_map(|all| all.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let found: Vec<String> = found.into_iter().filter(|child| !child.is_empty()).collect();
+    assert!(!found.is_empty(), "it has no worker");
+    found
+}
+
+#[test]
+fn what_a_host_has_open_is_not_open_in_a_worker() {
+    let builder = Host::with(&["villain"]).config(&in_worker("villain"));
+    let secret = builder.folder_path().join("secret");
+    fs::write(&secret, "of the host").unwrap();
+    // Left open by whoever has started the host.
+    let left_open = fs::File::open(&secret).unwrap();
+    rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
+    let (host, mut client) = builder.serve_stdio();
+    client.initialize("2025-11-25");
+    let worker = said(&mut client, "process", json!({}));
+    let has_it = |process: &str| {
+        let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+        open.filter_map(|it| fs::read_link(it.path()).ok()).any(|leads_to| leads_to == secret)
+    };
+    assert!(has_it(&host.id().to_string()) && !has_it(&worker), "the host has it, its worker does not");
 }

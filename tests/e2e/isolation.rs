@@ -102,49 +102,6 @@ fn a_worker_that_is_killed_loses_its_own_calls_and_comes_back() {
     assert_eq!(health(&host.http(), "villain").unwrap()["restarts"], 1);
 }
 
-/// As systemd stops a service: every process of it gets the signal.
-#[test]
-fn what_ends_a_service_lets_the_calls_in_its_workers_finish() {
-    let (mut host, mut client) = Host::with(&["everything"]).config(&in_worker("everything")).serve_both();
-    client.initialize("2025-11-25");
-    client.send(&call(7, "test_sleep", json!({"ms": 3000})));
-    eventually("the call", || (health(&host.http(), "everything").unwrap()["calls"] == 1).then_some(()));
-    for worker in workers_of(host.id()) {
-        assert!(std::process::Command::new("kill").args(["-TERM", &worker]).status().unwrap().success());
-    }
-    host.signal("TERM");
-    assert_eq!(text(&client.receive()), "slept 3000 ms");
-    assert_eq!(host.wait().code(), Some(0));
-}
-
-/// The processes whose parent is this one.
-fn workers_of(host: u32) -> Vec<String> {
-    let threads = std::fs::read_dir(format!("/proc/{host}/task")).unwrap().flatten();
-    let children = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let found: Vec<String> = children.flat_map(|all| all.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
-    let found: Vec<String> = found.into_iter().filter(|child| !child.is_empty()).collect();
-    assert!(!found.is_empty(), "it has no worker");
-    found
-}
-
-#[test]
-fn what_a_host_has_open_is_not_open_in_a_worker() {
-    let builder = with_grants("");
-    let secret = builder.folder_path().join("secret");
-    std::fs::write(&secret, "of the host").unwrap();
-    // Left open by whoever has started the host.
-    let left_open = std::fs::File::open(&secret).unwrap();
-    rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
-    let (host, mut client) = builder.serve_stdio();
-    client.initialize("2025-11-25");
-    let worker = said(&mut client, "process", json!({}));
-    let has_it = |process: &str| {
-        let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
-        open.filter_map(|it| std::fs::read_link(it.path()).ok()).any(|leads_to| leads_to == secret)
-    };
-    assert!(has_it(&host.id().to_string()) && !has_it(&worker), "the host has it, its worker does not");
-}
-
 #[test]
 fn a_call_that_never_ends_costs_its_process_its_life() {
     for name in ["loop_inline", "loop_blocking"] {

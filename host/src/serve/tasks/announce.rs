@@ -125,30 +125,33 @@ impl Followers {
 }
 
 impl Server {
-    /// Passes changes of tasks on until the work of the host is finished.
-    pub async fn announce_tasks(self: Arc<Self>) {
-        let Some(runner) = self.runner.clone() else {
-            return;
-        };
-        let mut changes = runner.store().changes().listen();
-        loop {
-            let change = tokio::select! {
-                () = self.drain().work_finished() => return,
-                change = changes.recv() => change,
+    /// Gives what passes changes of tasks on until the work of the host is finished: those that come from this call on, whenever it is
+    /// begun. So call it before anybody is answered.
+    pub fn announce_tasks(self: Arc<Self>) -> impl Future<Output = ()> + Send {
+        let changes = self.runner.as_ref().map(|runner| runner.store().changes().listen());
+        async move {
+            let Some(mut changes) = changes else {
+                return;
             };
-            match change {
-                Ok(id) => {
-                    self.listeners.announce_task(&id);
-                    self.tell_follower(&id).await;
-                }
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "tasks changed faster than that could be told");
-                    self.listeners.announce_all_tasks();
-                    for id in self.followers.all() {
+            loop {
+                let change = tokio::select! {
+                    () = self.drain().work_finished() => return,
+                    change = changes.recv() => change,
+                };
+                match change {
+                    Ok(id) => {
+                        self.listeners.announce_task(&id);
                         self.tell_follower(&id).await;
                     }
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "tasks changed faster than that could be told");
+                        self.listeners.announce_all_tasks();
+                        for id in self.followers.all() {
+                            self.tell_follower(&id).await;
+                        }
+                    }
+                    Err(RecvError::Closed) => return,
                 }
-                Err(RecvError::Closed) => return,
             }
         }
     }
